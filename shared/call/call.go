@@ -1,0 +1,153 @@
+// Package call calls one target once and says what happened. It neither retries nor records; a failure is a result, not an error.
+package call
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/signature"
+)
+
+// Headers of a delivery (callout.md section 6).
+const (
+	HeaderDelivery = "Callout-Delivery"
+	HeaderAttempt  = "Callout-Attempt"
+	headerTrace    = "Traceparent"
+)
+
+// drainLimit is how much of an answer is read beyond what is kept, so that the connection can be used again.
+const drainLimit = 64 << 10
+
+// Caller calls targets.
+type Caller struct {
+	// Client must be one of shared/egress wherever customers name addresses.
+	Client *http.Client
+	// UserAgent is the value of that header.
+	UserAgent string
+}
+
+// Request is one call.
+type Request struct {
+	Target action.Target
+	Body   []byte
+	// WebhookID goes into the webhook-id header.
+	WebhookID string
+	// Delivery and Attempt are set for events only.
+	Delivery action.DeliveryID
+	Attempt  int
+	// Keep is how many bytes of the answer are wanted.
+	Keep int64
+}
+
+// Result is what happened.
+type Result struct {
+	Start   time.Time
+	Took    time.Duration
+	Status  int
+	Outcome action.Outcome
+	Error   action.ErrorKind
+	// Answer is the beginning of the answer's body; Cut says that there was more.
+	Answer []byte
+	Cut    bool
+	// RetryAfter is how long the target asked to be left alone, 0 if it did not.
+	RetryAfter time.Duration
+	// Cause is the network's word for the log; it may hold the endpoint.
+	Cause error
+}
+
+// Call sends the request and waits for the answer, for the target's timeout at the longest.
+func (c Caller) Call(ctx context.Context, r Request) Result {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, r.Target.Timeout)
+	defer cancel()
+	result := c.exchange(ctx, r, start)
+	result.Start, result.Took = start, time.Since(start)
+	return result
+}
+
+func (c Caller) exchange(ctx context.Context, r Request, now time.Time) Result {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.Target.Endpoint, bytes.NewReader(r.Body))
+	if err != nil {
+		return Result{Outcome: action.Failed, Error: action.ErrorConnection, Cause: err}
+	}
+	c.setHeaders(request.Header, r, now)
+	response, err := c.Client.Do(request)
+	if err != nil {
+		return failure(err)
+	}
+	defer response.Body.Close()
+	result := Result{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), now)}
+	result.Answer, err = io.ReadAll(io.LimitReader(response.Body, r.Keep))
+	if err == nil {
+		var more int64
+		more, err = io.Copy(io.Discard, io.LimitReader(response.Body, drainLimit))
+		result.Cut = more > 0
+	}
+	if err != nil {
+		broken := failure(err)
+		broken.Status, broken.Answer = result.Status, result.Answer
+		return broken
+	}
+	switch {
+	case result.Status >= 200 && result.Status <= 299:
+		result.Outcome = action.Success
+	case result.Status >= 300 && result.Status <= 399:
+		result.Outcome, result.Error = action.Failed, action.ErrorRedirect
+	default:
+		result.Outcome, result.Error = action.Failed, action.ErrorStatus
+	}
+	return result
+}
+
+func (c Caller) setHeaders(h http.Header, r Request, now time.Time) {
+	var keys []string
+	for _, k := range r.Target.KeysAt(now) {
+		keys = append(keys, string(k))
+	}
+	signature.Sign(h, keys, r.WebhookID, now, r.Body)
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", c.UserAgent)
+	h.Set(headerTrace, newTrace())
+	if r.Delivery != "" {
+		h.Set(HeaderDelivery, string(r.Delivery))
+		h.Set(HeaderAttempt, strconv.Itoa(r.Attempt))
+	}
+}
+
+// newTrace starts a W3C trace context: version 00, random trace and parent ids, sampled.
+func newTrace() string {
+	var ids [24]byte
+	_, _ = rand.Read(ids[:]) // never fails: see crypto/rand
+	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
+}
+
+// maxRetryAfter is the longest that a target may put off its next attempt (callout.md section 7).
+const maxRetryAfter = 24 * time.Hour
+
+// retryAfter reads the header in both forms of RFC 9110 section 10.2.3; what it cannot read counts as absent.
+func retryAfter(value string, now time.Time) time.Duration {
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}
+
+// failure tells the kinds of broken calls apart.
+func failure(err error) Result {
+	r := Result{Outcome: action.Failed, Error: kindOf(err), Cause: err}
+	if errors.Is(err, context.DeadlineExceeded) {
+		r.Outcome, r.Error = action.Timeout, action.ErrorTimeout
+	}
+	return r
+}

@@ -1,0 +1,29 @@
+package ledger
+
+import (
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/callout-dev/callout/shared/errs"
+)
+
+// mapError is where Firestore's statuses become kinds. What may be tried again is Unavailable.
+func mapError(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := errs.Internal
+	switch status.Code(err) {
+	case codes.AlreadyExists:
+		kind = errs.AlreadyExists
+	case codes.NotFound:
+		kind = errs.NotFound
+	case codes.FailedPrecondition:
+		kind = errs.FailedPrecondition
+	case codes.Unavailable, codes.Aborted, codes.DeadlineExceeded, codes.ResourceExhausted:
+		kind = errs.Unavailable
+	case codes.Canceled:
+		kind = errs.Canceled
+	}
+	return errs.New(kind, "", operation).Because(err)
+}
