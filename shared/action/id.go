@@ -32,6 +32,14 @@ const DefaultInstance InstanceID = "default"
 // NewTargetID makes a random id: never sequential, so that documents spread over key ranges.
 func NewTargetID() TargetID { return TargetID(strings.ToLower(rand.Text())) }
 
+// Valid says whether a target can have this id at all: 1 to 200 letters, digits, "_" and "-". Any other text names no target, and must
+// not become part of a document's name.
+func (id TargetID) Valid() bool {
+	return id != "" && len(id) <= 200 && !strings.HasPrefix(string(id), "__") && !strings.ContainsFunc(string(id), notInID)
+}
+
+func notInID(r rune) bool { return r == ':' || notInWebhookID(r) }
+
 // NewEventID makes a random id for an event that came without one. It is a valid webhook-id.
 func NewEventID() EventID { return EventID(strings.ToLower(rand.Text())) }
 

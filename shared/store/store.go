@@ -1,0 +1,71 @@
+// Package store keeps the configuration in Firestore: targets and executions, under instances/{instance}. Secrets are sealed before
+// they leave the process.
+package store
+
+import (
+	"context"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/errs"
+)
+
+// Sealer makes secrets unreadable at rest; the place is the field that the secret belongs to.
+type Sealer interface {
+	Seal(place, value string) (string, error)
+	Open(place, sealed string) (string, error)
+}
+
+// Store reads and writes the configuration.
+type Store struct {
+	client *firestore.Client
+	sealer Sealer
+}
+
+// New makes a store.
+func New(client *firestore.Client, sealer Sealer) *Store {
+	return &Store{client: client, sealer: sealer}
+}
+
+func (s *Store) collection(instance action.InstanceID, name string) *firestore.CollectionRef {
+	return s.client.Collection("instances").Doc(string(instance)).Collection(name)
+}
+
+// now is the current time as Firestore keeps it: to the microsecond.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// transact runs fn in a transaction, again when it loses against another one.
+func (s *Store) transact(ctx context.Context, operation string, fn func(context.Context, *firestore.Transaction) error) error {
+	return mapError(operation, s.client.RunTransaction(ctx, fn))
+}
+
+// mapError is where Firestore's statuses become kinds; errors that have one already stay as they are.
+func mapError(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, ok := errs.As(err); ok {
+		return err
+	}
+	kind := errs.Internal
+	switch status.Code(err) {
+	case codes.NotFound:
+		kind = errs.NotFound
+	case codes.AlreadyExists:
+		kind = errs.AlreadyExists
+	case codes.Unavailable, codes.Aborted, codes.ResourceExhausted:
+		kind = errs.Unavailable
+	case codes.DeadlineExceeded:
+		kind = errs.DeadlineExceeded
+	case codes.Canceled:
+		kind = errs.Canceled
+	}
+	return errs.New(kind, "", operation).Because(err)
+}
+
+// missing says whether a read found nothing.
+func missing(err error) bool { return status.Code(err) == codes.NotFound }
