@@ -99,7 +99,9 @@ type body struct {
 }
 
 // Body is the JSON that targets receive. The payload is put in as it is, but for white space between its tokens.
-func (o Occurrence) Body() ([]byte, error) {
+func (o Occurrence) Body() ([]byte, error) { return encode(o.body()) }
+
+func (o Occurrence) body() body {
 	b := body{
 		AggregateID: o.AggregateID, AggregateType: o.AggregateType, ResourceOwner: o.ResourceOwner, InstanceID: string(o.Instance),
 		Version: o.Version, Sequence: o.Sequence, Type: o.Type, UserID: o.UserID, Payload: o.Payload,
@@ -107,10 +109,14 @@ func (o Occurrence) Body() ([]byte, error) {
 	if !o.CreatedAt.IsZero() {
 		b.CreatedAt = o.CreatedAt.UTC().Format(time.RFC3339Nano)
 	}
+	return b
+}
+
+func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(b); err != nil {
+	if err := encoder.Encode(v); err != nil {
 		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil

@@ -34,8 +34,13 @@ func NewTargetID() TargetID { return TargetID(strings.ToLower(rand.Text())) }
 
 // Valid says whether a target can have this id at all: 1 to 200 letters, digits, "_" and "-". Any other text names no target, and must
 // not become part of a document's name.
-func (id TargetID) Valid() bool {
-	return id != "" && len(id) <= 200 && !strings.HasPrefix(string(id), "__") && !strings.ContainsFunc(string(id), notInID)
+func (id TargetID) Valid() bool { return validID(string(id)) }
+
+// Valid says whether an instance can have this id: the same rule as for targets.
+func (id InstanceID) Valid() bool { return validID(string(id)) }
+
+func validID(id string) bool {
+	return id != "" && len(id) <= 200 && !strings.HasPrefix(id, "__") && !strings.ContainsFunc(id, notInID)
 }
 
 func notInID(r rune) bool { return r == ':' || notInWebhookID(r) }

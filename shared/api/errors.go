@@ -1,0 +1,141 @@
+// Package api is the border towards callers: it gives the functions' operations their Connect, gRPC, gRPC-Web and REST faces,
+// translates between the protocols' messages and the domain, and is the one place where a kind of error becomes a status.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/protoadapt"
+
+	"github.com/callout-dev/callout/shared/errs"
+	zitadelv1 "github.com/callout-dev/callout/shared/gen/zitadel/v1"
+	"github.com/callout-dev/callout/shared/logging"
+)
+
+// codeOf maps kinds to codes (actions-v2.md section 3.1).
+var codeOf = map[errs.Kind]codes.Code{
+	errs.InvalidArgument:    codes.InvalidArgument,
+	errs.FailedPrecondition: codes.FailedPrecondition,
+	errs.NotFound:           codes.NotFound,
+	errs.AlreadyExists:      codes.AlreadyExists,
+	errs.PermissionDenied:   codes.PermissionDenied,
+	errs.Unauthenticated:    codes.Unauthenticated,
+	errs.ResourceExhausted:  codes.ResourceExhausted,
+	errs.TooLarge:           codes.ResourceExhausted,
+	errs.DeadlineExceeded:   codes.DeadlineExceeded,
+	errs.Canceled:           codes.Canceled,
+	errs.Unimplemented:      codes.Unimplemented,
+	errs.Unavailable:        codes.Unavailable,
+	errs.Internal:           codes.Internal,
+	errs.Unknown:            codes.Unknown,
+}
+
+// httpStatusOf maps codes to HTTP statuses as the gateway does.
+var httpStatusOf = map[codes.Code]int{
+	codes.InvalidArgument:    http.StatusBadRequest,
+	codes.FailedPrecondition: http.StatusBadRequest,
+	codes.OutOfRange:         http.StatusBadRequest,
+	codes.NotFound:           http.StatusNotFound,
+	codes.AlreadyExists:      http.StatusConflict,
+	codes.Aborted:            http.StatusConflict,
+	codes.PermissionDenied:   http.StatusForbidden,
+	codes.Unauthenticated:    http.StatusUnauthorized,
+	codes.ResourceExhausted:  http.StatusTooManyRequests,
+	codes.DeadlineExceeded:   http.StatusGatewayTimeout,
+	codes.Canceled:           499,
+	codes.Unimplemented:      http.StatusNotImplemented,
+	codes.Unavailable:        http.StatusServiceUnavailable,
+}
+
+const internalText = "An internal error occurred"
+
+// describe makes the status that a caller sees. The text of an internal error is never part of it: only errors made for callers speak.
+func describe(err error) *status.Status {
+	e, ok := errs.As(err)
+	if !ok {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			return status.New(codes.DeadlineExceeded, "the time ran out")
+		case errors.Is(err, context.Canceled):
+			return status.New(codes.Canceled, "the call was canceled")
+		}
+		if s, ok := status.FromError(err); ok { // made by the protocol libraries: unreadable input and the like
+			return s
+		}
+		return status.New(codes.Internal, internalText)
+	}
+	if e.ID == "" {
+		return status.New(codeOf[e.Kind], publicText(e))
+	}
+	s, detailErr := status.New(codeOf[e.Kind], e.Public()).WithDetails(protoadapt.MessageV1Of(&zitadelv1.ErrorDetail{Id: e.ID, Message: e.Message}))
+	if detailErr != nil {
+		return status.New(codes.Internal, internalText)
+	}
+	return s
+}
+
+// publicText hides the names of operations behind internal errors that have no id.
+func publicText(e *errs.Error) string {
+	switch e.Kind {
+	case errs.Internal, errs.Unknown:
+		return internalText
+	case errs.Unavailable:
+		if e.Cause != nil {
+			return "the service is unavailable; try again"
+		}
+	}
+	return e.Message
+}
+
+// logFault logs what is our own fault; what the caller did wrong is theirs to know.
+func logFault(ctx context.Context, log *slog.Logger, err error) {
+	switch describe(err).Code() {
+	case codes.Internal, codes.Unknown, codes.Unavailable:
+		log.ErrorContext(ctx, "request failed", logging.Err, err)
+	}
+}
+
+// toConnect makes the error of Connect, gRPC and gRPC-Web.
+func toConnect(err error) error {
+	if c, ok := errors.AsType[*connect.Error](err); ok {
+		return c
+	}
+	s := describe(err)
+	c := connect.NewError(connect.Code(s.Code()), errors.New(s.Message()))
+	for _, d := range s.Proto().GetDetails() {
+		if detail, err := connect.NewErrorDetail(d); err == nil {
+			c.AddDetail(detail)
+		}
+	}
+	return c
+}
+
+// WriteError answers a REST call with an error in the shape of actions-v2.md section 3.2.
+func WriteError(w http.ResponseWriter, err error) {
+	s := describe(err)
+	code, ok := httpStatusOf[s.Code()]
+	if !ok {
+		code = http.StatusInternalServerError
+	}
+	if errs.Is(err, errs.TooLarge) {
+		code = http.StatusRequestEntityTooLarge
+	}
+	writeStatus(w, code, s)
+}
+
+func writeStatus(w http.ResponseWriter, code int, s *status.Status) {
+	body, err := protojson.Marshal(s.Proto())
+	if err != nil {
+		body = []byte(`{"code":13,"message":"` + internalText + `"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}

@@ -1,0 +1,170 @@
+package env
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"cloud.google.com/go/firestore"
+	documents "cloud.google.com/go/firestore/apiv1"
+	"cloud.google.com/go/pubsub/v2"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/call"
+	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/queue"
+	"github.com/callout-dev/callout/shared/seal"
+	"github.com/callout-dev/callout/shared/store"
+)
+
+// issuerTime bounds one request to an issuer.
+const issuerTime = 10 * time.Second
+
+// Network is how the clients reach their services. Fields that are nil mean the ordinary way; one process and tests put connections in
+// memory there.
+type Network struct {
+	// Firestore and PubSub are connections without transport security.
+	Firestore, PubSub *grpc.ClientConn
+	// Issuer reaches the issuers.
+	Issuer http.RoundTripper
+	// Targets replaces the egress client, and with it the policy at dial.
+	Targets *http.Client
+}
+
+// Clients is what functions are made from.
+type Clients struct {
+	Config Config
+	Log    *slog.Logger
+	Store  *store.Store
+	Ledger *ledger.Ledger
+	Queue  *queue.Queue
+	Guard  *auth.Guard
+	Push   *auth.PushGuard
+	Egress *egress.Policy
+	Caller call.Caller
+
+	closers []func() error
+}
+
+// Open makes the clients. Nothing is dialled before it is used, so a service that is down is no error here.
+func Open(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients, error) {
+	clients := &Clients{Config: c, Log: log}
+	if err := clients.open(ctx, n); err != nil {
+		return nil, errors.Join(fmt.Errorf("open clients: %w", err), clients.Close())
+	}
+	return clients, nil
+}
+
+func (c *Clients) open(ctx context.Context, n Network) error {
+	sealer, err := sealer(c.Config)
+	if err != nil {
+		return err
+	}
+	if c.Egress, err = egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny); err != nil {
+		return err
+	}
+	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
+		return err
+	}
+	if err := c.openPubSub(ctx, n.PubSub); err != nil {
+		return err
+	}
+	issuer := &http.Client{Transport: n.Issuer, Timeout: issuerTime}
+	c.Guard = &auth.Guard{
+		Verifier:         auth.NewVerifier(c.Config.Issuer, c.Config.Audience, issuer),
+		Roles:            c.Config.Roles,
+		ScopePermissions: c.Config.ScopePermissions,
+		Instances:        c.Config.Instances,
+	}
+	c.Push = &auth.PushGuard{
+		Verifier: auth.NewVerifier(c.Config.PushIssuer, c.Config.PushAudience, issuer),
+		Accounts: c.Config.PushAccounts,
+	}
+	c.Caller = call.Caller{Client: n.Targets, UserAgent: "Callout/" + Version}
+	if n.Targets == nil {
+		c.Caller.Client = egress.NewClient(c.Egress)
+	}
+	return nil
+}
+
+func sealer(c Config) (store.Sealer, error) {
+	if c.SealKeys == "" {
+		return noSealer{}, nil
+	}
+	return seal.New(c.SealKeys)
+}
+
+// noSealer stands in functions that need no secrets.
+type noSealer struct{}
+
+var errNoSealKeys = errors.New("CALLOUT_SEAL_KEYS is not set")
+
+func (noSealer) Seal(string, string) (string, error) { return "", errNoSealKeys }
+func (noSealer) Open(string, string) (string, error) { return "", errNoSealKeys }
+
+func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, sealer store.Sealer) error {
+	options, err := c.connect(conn, c.Config.FirestoreHost)
+	if err != nil {
+		return err
+	}
+	high, err := firestore.NewClientWithDatabase(ctx, c.Config.Project, c.Config.DatabaseID, options...)
+	if err != nil {
+		return err
+	}
+	c.closers = append(c.closers, high.Close)
+	low, err := documents.NewClient(ctx, options...)
+	if err != nil {
+		return err
+	}
+	c.closers = append(c.closers, low.Close)
+	c.Store = store.New(high, sealer)
+	c.Ledger = ledger.New(low, c.Config.Database())
+	return nil
+}
+
+func (c *Clients) openPubSub(ctx context.Context, conn *grpc.ClientConn) error {
+	options, err := c.connect(conn, c.Config.PubSubHost)
+	if err != nil {
+		return err
+	}
+	client, err := pubsub.NewClient(ctx, c.Config.Project, options...)
+	if err != nil {
+		return err
+	}
+	c.Queue = queue.New(client)
+	c.closers = append(c.closers, client.Close, func() error { c.Queue.Close(); return nil })
+	return nil
+}
+
+// connect says how a Google client connects: over a given connection, to an emulator, or (no options) to the real service.
+func (c *Clients) connect(conn *grpc.ClientConn, emulator string) ([]option.ClientOption, error) {
+	if conn == nil && emulator == "" {
+		return nil, nil
+	}
+	if conn == nil {
+		var err error
+		conn, err = grpc.NewClient("passthrough:///"+emulator, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			return nil, err
+		}
+		c.closers = append(c.closers, func() error { _ = conn.Close(); return nil })
+	}
+	return []option.ClientOption{option.WithGRPCConn(conn), option.WithoutAuthentication(), option.WithTelemetryDisabled()}, nil
+}
+
+// Close closes all clients, the last opened first.
+func (c *Clients) Close() error {
+	var errs []error
+	for i := len(c.closers) - 1; i >= 0; i-- {
+		errs = append(errs, c.closers[i]())
+	}
+	c.closers = nil
+	return errors.Join(errs...)
+}

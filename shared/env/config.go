@@ -1,0 +1,194 @@
+// Package env turns the environment into a configuration, and that into opened clients. Every problem is reported at once.
+package env
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/seal"
+)
+
+// Version is Callout's, as targets see it.
+const Version = "0.1.0"
+
+// Config is the configuration of the functions (callout.md section 9).
+type Config struct {
+	Port          uint16 `env:"PORT" envDefault:"8080"`
+	Function      string `env:"FUNCTION_TARGET"`
+	Project       string `env:"GOOGLE_CLOUD_PROJECT"`
+	DatabaseID    string `env:"CALLOUT_DATABASE" envDefault:"(default)"`
+	FirestoreHost string `env:"FIRESTORE_EMULATOR_HOST"`
+	PubSubHost    string `env:"PUBSUB_EMULATOR_HOST"`
+
+	Issuer           string     `env:"CALLOUT_ISSUER"`
+	Audience         string     `env:"CALLOUT_AUDIENCE"`
+	Roles            auth.Roles `env:"CALLOUT_ROLES"`
+	ScopePermissions bool       `env:"CALLOUT_SCOPE_PERMISSIONS"`
+	Instances        Instances  `env:"CALLOUT_INSTANCES"`
+
+	PushIssuer   string   `env:"CALLOUT_PUSH_ISSUER" envDefault:"https://accounts.google.com"`
+	PushAudience string   `env:"CALLOUT_PUSH_AUDIENCE"`
+	PushAccounts Accounts `env:"CALLOUT_PUSH_ACCOUNTS"`
+
+	SealKeys    string `env:"CALLOUT_SEAL_KEYS"`
+	EgressAllow string `env:"CALLOUT_EGRESS_ALLOW"`
+	EgressDeny  string `env:"CALLOUT_EGRESS_DENY"`
+
+	RetrySchedule Schedule             `env:"CALLOUT_RETRY_SCHEDULE"`
+	Retention     time.Duration        `env:"CALLOUT_RETENTION" envDefault:"720h"`
+	LogBodies     LogBodies            `env:"CALLOUT_LOG_BODIES" envDefault:"all"`
+	LogUnmatched  time.Duration        `env:"CALLOUT_LOG_UNMATCHED" envDefault:"24h"`
+	Shards        int                  `env:"CALLOUT_SHARDS" envDefault:"1"`
+	Catalog       action.CatalogueMode `env:"CALLOUT_CATALOG" envDefault:"namespaces"`
+	LogLevel      slog.Level           `env:"CALLOUT_LOG_LEVEL" envDefault:"INFO"`
+}
+
+// LogBodies says of which attempts the beginning of the answer is kept.
+type LogBodies string
+
+// What CALLOUT_LOG_BODIES may say.
+const (
+	LogAll      LogBodies = "all"
+	LogFailures LogBodies = "failures"
+	LogNone     LogBodies = "none"
+)
+
+// Keep says whether the answer of a call is kept.
+func (l LogBodies) Keep(o action.Outcome) bool {
+	return l == LogAll || l == LogFailures && o != action.Success
+}
+
+// Need names what a function cannot do without.
+type Need string
+
+// The needs. Every function needs the project, the issuer and the audience.
+const (
+	Secrets Need = "secrets" // reads signing keys: CALLOUT_SEAL_KEYS
+	Push    Need = "push"    // is called by the queue: CALLOUT_PUSH_*
+)
+
+const (
+	minRetention = 8 * 24 * time.Hour // an event is known for seven days, and given up a day before its record ends
+	maxShards    = 1024
+)
+
+// Read makes the configuration from variables, each name=value as os.Environ has them. The error lists every problem.
+func Read(environ []string) (Config, error) {
+	c := Config{Roles: auth.DefaultRoles(), RetrySchedule: Schedule(ledger.DefaultSchedule())}
+	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(environ)})
+	return c, errors.Join(problems(err), c.check())
+}
+
+// problems words what the library found, without quoting values: some are secrets.
+func problems(err error) error {
+	if err == nil {
+		return nil
+	}
+	aggregate, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return err
+	}
+	var all []error
+	for _, e := range aggregate.Errors {
+		if p, ok := errors.AsType[env.ParseError](e); ok {
+			e = fmt.Errorf("%s: %w", variable(p.Name), p.Err)
+		}
+		all = append(all, e)
+	}
+	return errors.Join(all...)
+}
+
+func (c Config) check() error {
+	var problems []error
+	add := func(variable string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", variable, err))
+		}
+	}
+	if c.SealKeys != "" {
+		_, err := seal.New(c.SealKeys)
+		add("CALLOUT_SEAL_KEYS", err)
+	}
+	_, err := egress.NewPolicy(c.EgressAllow, c.EgressDeny)
+	add("CALLOUT_EGRESS_ALLOW, CALLOUT_EGRESS_DENY", err)
+	add("CALLOUT_ISSUER", checkIssuer(c.Issuer))
+	add("CALLOUT_PUSH_ISSUER", checkIssuer(c.PushIssuer))
+	if c.Catalog != action.Namespaces && c.Catalog != action.Strict {
+		add("CALLOUT_CATALOG", errors.New("must be namespaces or strict"))
+	}
+	if c.LogBodies != LogAll && c.LogBodies != LogFailures && c.LogBodies != LogNone {
+		add("CALLOUT_LOG_BODIES", errors.New("must be all, failures or none"))
+	}
+	if c.Retention < minRetention {
+		add("CALLOUT_RETENTION", fmt.Errorf("must be at least %s", minRetention))
+	}
+	if c.LogUnmatched < 0 {
+		add("CALLOUT_LOG_UNMATCHED", errors.New("must not be negative"))
+	}
+	if c.Shards < 1 || c.Shards > maxShards {
+		add("CALLOUT_SHARDS", fmt.Errorf("must be 1 to %d", maxShards))
+	}
+	return errors.Join(problems...)
+}
+
+// checkIssuer wants https, or http on this machine only. Empty is for Require to judge.
+func checkIssuer(issuer string) error {
+	if issuer == "" {
+		return nil
+	}
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return errors.New("is not a URL")
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
+		return nil
+	}
+	return errors.New("must be https; http is for loopback only")
+}
+
+// Require checks that what a function needs is there. The error lists all that is missing.
+func (c Config) Require(needs ...Need) error {
+	var missing []string
+	want := func(variable, value string) {
+		if value == "" {
+			missing = append(missing, variable)
+		}
+	}
+	want("GOOGLE_CLOUD_PROJECT", c.Project)
+	want("CALLOUT_ISSUER", c.Issuer)
+	want("CALLOUT_AUDIENCE", c.Audience)
+	for _, need := range needs {
+		switch need {
+		case Secrets:
+			want("CALLOUT_SEAL_KEYS", c.SealKeys)
+		case Push:
+			want("CALLOUT_PUSH_ISSUER", c.PushIssuer)
+			want("CALLOUT_PUSH_AUDIENCE", c.PushAudience)
+			want("CALLOUT_PUSH_ACCOUNTS", strings.Join(c.PushAccounts, ","))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return fmt.Errorf("not set: %s", strings.Join(missing, ", "))
+}
+
+// Database is the full name of the Firestore database.
+func (c Config) Database() string {
+	return "projects/" + c.Project + "/databases/" + c.DatabaseID
+}
+
+// Rules is what the ledger's state machine takes from the configuration.
+func (c Config) Rules() ledger.Rules {
+	return ledger.Rules{Schedule: ledger.Schedule(c.RetrySchedule), Retention: c.Retention, Shards: c.Shards, Jitter: ledger.Jitter}
+}

@@ -1,0 +1,66 @@
+package host
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"sync"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/logging"
+)
+
+// FrameworkHTTP is the form in which functions-framework takes an HTTP function: clients are opened when the first request comes.
+func FrameworkHTTP(f Function) func(http.ResponseWriter, *http.Request) {
+	handler := sync.OnceValues(func() (http.Handler, error) {
+		c, err := openFor(f)
+		if err != nil {
+			return nil, err
+		}
+		return Routes(c, []Function{f})
+	})
+	return func(w http.ResponseWriter, r *http.Request) {
+		h, err := handler()
+		if err != nil {
+			http.Error(w, "the function is not configured; its log says why", http.StatusInternalServerError)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}
+}
+
+// FrameworkEvent is the form in which functions-framework takes an event function. The platform has authenticated the queue then.
+func FrameworkEvent(f Function) func(context.Context, cloudevents.Event) error {
+	event := sync.OnceValues(func() (EventFunc, error) {
+		c, err := openFor(f)
+		if err != nil {
+			return nil, err
+		}
+		return f.Event(c)
+	})
+	return func(ctx context.Context, e cloudevents.Event) error {
+		fn, err := event()
+		if err != nil {
+			return err
+		}
+		if err := fn(ctx, e); err != nil && !acknowledge(err) {
+			return err
+		}
+		return nil
+	}
+}
+
+func openFor(f Function) (*env.Clients, error) {
+	config, err := env.Read(os.Environ())
+	log := logging.New(os.Stderr, logging.JSON, config.LogLevel).With(logging.Function, f.Name)
+	if err == nil {
+		err = config.Require(f.Needs...)
+	}
+	if err != nil {
+		log.Error("configuration", logging.Err, err)
+		return nil, err
+	}
+	return env.Open(context.Background(), config, env.Network{}, log)
+}

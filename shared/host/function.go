@@ -1,0 +1,54 @@
+// Package host runs functions: it adapts them to HTTP and to the queue, serves them on HTTP/1.1 and h2c, answers health checks and
+// shuts down in order. Towards the queue it is the one place where an error becomes an ack or a nack.
+package host
+
+import (
+	"context"
+	"net/http"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+
+	"github.com/callout-dev/callout/shared/env"
+)
+
+// EventFunc handles one push of the queue. Nil acknowledges the message; so does bad input, which trying again cannot
+// mend. Any other error brings the message back.
+type EventFunc func(ctx context.Context, e cloudevents.Event) error
+
+// Trigger says what calls a function.
+type Trigger string
+
+// The triggers.
+const (
+	HTTP  Trigger = "http"
+	Event Trigger = "event"
+)
+
+// Function is one deployable. Exactly one of HTTP and Event is set, by Trigger.
+type Function struct {
+	Name    string
+	Trigger Trigger
+	// Paths are patterns of http.ServeMux; together those of all functions split one origin.
+	Paths []string
+	// Topics are those whose subscriptions push to Paths, in the same order; for Event only.
+	Topics []string
+	Needs  []env.Need
+	HTTP   func(*env.Clients) (http.Handler, error)
+	Event  func(*env.Clients) (EventFunc, error)
+}
+
+// Handler makes the function ready to be served at its paths.
+func (f Function) Handler(c *env.Clients) (http.Handler, error) {
+	if f.Trigger == HTTP {
+		handler, err := f.HTTP(c)
+		if err != nil {
+			return nil, err
+		}
+		return withCORS(handler), nil
+	}
+	event, err := f.Event(c)
+	if err != nil {
+		return nil, err
+	}
+	return &pushHandler{event: event, guard: c.Push, log: c.Log}, nil
+}

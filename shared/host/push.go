@@ -1,0 +1,103 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+
+	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+// maxPush is the size of the largest push: a message of 10 MB in base64 and its wrapping.
+const maxPush = 14 << 20
+
+const (
+	eventType   = "google.cloud.pubsub.topic.v1.messagePublished"
+	eventSource = "//pubsub.googleapis.com/"
+)
+
+// PushGuard says whether a push comes from the queue.
+type PushGuard interface {
+	Authenticate(ctx context.Context, authorization string) error
+}
+
+// pushHandler turns a push into the CloudEvent that functions-framework makes of it, and an error into an ack or a nack.
+type pushHandler struct {
+	event EventFunc
+	guard PushGuard
+	log   *slog.Logger
+}
+
+func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx := r.Context()
+	if r.Method != http.MethodPost {
+		http.Error(w, "POST only", http.StatusMethodNotAllowed)
+		return
+	}
+	if err := p.guard.Authenticate(ctx, r.Header.Get("Authorization")); err != nil {
+		p.log.WarnContext(ctx, "push refused", logging.Err, err)
+		http.Error(w, "this is for the queue only", pushRefusal(err))
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
+	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		http.Error(w, "push too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		http.Error(w, "body not readable", http.StatusBadRequest)
+		return
+	}
+	e, err := pushEvent(body)
+	if err != nil {
+		http.Error(w, "not a push of Pub/Sub", http.StatusBadRequest)
+		return
+	}
+	if err := p.event(ctx, e); err != nil {
+		if !acknowledge(err) {
+			p.log.WarnContext(ctx, "push comes back", logging.Err, err)
+			http.Error(w, "try again", http.StatusServiceUnavailable)
+			return
+		}
+		p.log.ErrorContext(ctx, "push given up", logging.Err, err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func pushRefusal(err error) int {
+	switch errs.KindOf(err) {
+	case errs.Unavailable:
+		return http.StatusServiceUnavailable
+	case errs.PermissionDenied:
+		return http.StatusForbidden
+	default:
+		return http.StatusUnauthorized
+	}
+}
+
+// pushEvent wraps the body of a push as functions-framework does.
+func pushEvent(body []byte) (cloudevents.Event, error) {
+	m, err := queue.DecodePush(body)
+	if err != nil {
+		return cloudevents.Event{}, err
+	}
+	e := cloudevents.NewEvent()
+	e.SetID(m.ID)
+	e.SetType(eventType)
+	e.SetSource(eventSource + m.Subscription)
+	e.SetTime(m.Published)
+	err = e.SetData(cloudevents.ApplicationJSON, body)
+	return e, err
+}
+
+// acknowledge is the one rule for the queue: what trying again cannot mend is acknowledged, everything else comes back. A thing that was
+// not found comes back, because it may be our own configuration that is missing.
+func acknowledge(err error) bool {
+	return errs.Is(err, errs.InvalidArgument) || errs.Is(err, errs.TooLarge)
+}
