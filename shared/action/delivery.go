@@ -71,6 +71,8 @@ type Delivery struct {
 	// EventType is the type of the event, for people who search.
 	EventType string
 	State     State
+	// Reason says why a delivery is dead, where its attempts do not.
+	Reason string
 	// Attempts holds what was tried, the oldest first; the last one's Number is how many there were.
 	Attempts []Attempt
 	// Lane and Due are set exactly while the delivery is unfinished: Due is when it is next looked at, Lane by whom.

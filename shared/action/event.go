@@ -141,3 +141,15 @@ func notInWebhookID(r rune) bool {
 	}
 	return true
 }
+
+// NotAllPublished says that the queue did not accept all of some events; IDs are theirs, in order. Publishing all of them again with
+// these ids is safe.
+type NotAllPublished struct {
+	IDs   []EventID
+	Cause error
+}
+
+func (e *NotAllPublished) Error() string { return "not all events were published: " + e.Cause.Error() }
+
+// Unwrap gives the cause.
+func (e *NotAllPublished) Unwrap() error { return e.Cause }

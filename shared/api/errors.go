@@ -12,8 +12,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
 
+	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
 	zitadelv1 "github.com/callout-dev/callout/shared/gen/zitadel/v1"
 	"github.com/callout-dev/callout/shared/logging"
@@ -58,6 +60,9 @@ const internalText = "An internal error occurred"
 
 // describe makes the status that a caller sees. The text of an internal error is never part of it: only errors made for callers speak.
 func describe(err error) *status.Status {
+	if partly, ok := errors.AsType[*action.NotAllPublished](err); ok {
+		return withDetail(status.New(codes.Unavailable, "not all events were published; sending them again with the ids in the details is safe"), publishResponse(partly.IDs))
+	}
 	e, ok := errs.As(err)
 	if !ok {
 		switch {
@@ -74,11 +79,15 @@ func describe(err error) *status.Status {
 	if e.ID == "" {
 		return status.New(codeOf[e.Kind], publicText(e))
 	}
-	s, detailErr := status.New(codeOf[e.Kind], e.Public()).WithDetails(protoadapt.MessageV1Of(&zitadelv1.ErrorDetail{Id: e.ID, Message: e.Message}))
-	if detailErr != nil {
-		return status.New(codes.Internal, internalText)
+	return withDetail(status.New(codeOf[e.Kind], e.Public()), &zitadelv1.ErrorDetail{Id: e.ID, Message: e.Message})
+}
+
+func withDetail(s *status.Status, detail proto.Message) *status.Status {
+	detailed, err := s.WithDetails(protoadapt.MessageV1Of(detail))
+	if err != nil {
+		return s
 	}
-	return s
+	return detailed
 }
 
 // publicText hides the names of operations behind internal errors that have no id.

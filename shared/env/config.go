@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,7 +168,8 @@ func (c Config) Require(needs ...Need) error {
 	want("GOOGLE_CLOUD_PROJECT", c.Project)
 	want("CALLOUT_ISSUER", c.Issuer)
 	want("CALLOUT_AUDIENCE", c.Audience)
-	for _, need := range needs {
+	slices.Sort(needs)
+	for _, need := range slices.Compact(needs) {
 		switch need {
 		case Secrets:
 			want("CALLOUT_SEAL_KEYS", c.SealKeys)

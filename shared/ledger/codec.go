@@ -84,6 +84,7 @@ func encodeDelivery(d action.Delivery) map[string]*firestorepb.Value {
 		attempts = append(attempts, mapValue(encodeAttempt(a)))
 	}
 	f.setList("attempts", attempts)
+	f.setText("reason", d.Reason)
 	f.setText("lane", d.Lane)
 	f.setTime("due", d.Due)
 	f.setTime("created", d.Created)
@@ -109,7 +110,7 @@ func decodeDelivery(doc *firestorepb.Document) (action.Delivery, error) {
 	d := action.Delivery{
 		ID: action.DeliveryID(lastSegment(doc.GetName())), Instance: instanceOf(doc.GetName()),
 		Event: action.EventKey(f.text("event")), Target: action.TargetID(f.text("target")), EventType: f.text("type"),
-		State: action.State(f.text("state")), Lane: f.text("lane"), Due: f.time("due"),
+		State: action.State(f.text("state")), Reason: f.text("reason"), Lane: f.text("lane"), Due: f.time("due"),
 		Created: f.time("created"), Changed: f.time("changed"), Expires: f.time("expireAt"),
 	}
 	for _, v := range f.list("attempts") {

@@ -12,7 +12,7 @@
 // # Documents, under instances/{instance}
 //
 //	events/{eventKey}       id source type payload message execution targets[] created expireAt
-//	deliveries/{deliveryID} event target type state attempts[<=25] lane due created changed expireAt
+//	deliveries/{deliveryID} event target type state reason attempts[<=25] lane due created changed expireAt
 //
 // The index (lane, due) over the collection group deliveries is all that delivering needs; the other fields are exempt from indexing.
 //

@@ -70,11 +70,12 @@ func (r Rules) After(d action.Delivery, a action.Attempt, retryAfter time.Durati
 	return d
 }
 
-// Kill gives a delivery up without an attempt.
-func (r Rules) Kill(d action.Delivery, now time.Time) action.Delivery {
+// Kill gives a delivery up without an attempt, for that reason.
+func (r Rules) Kill(d action.Delivery, reason string, now time.Time) action.Delivery {
 	if d.State.Final() {
 		return d
 	}
+	d.Reason = reason
 	return r.finish(d, action.Dead, now)
 }
 

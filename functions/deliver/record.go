@@ -1,0 +1,102 @@
+package deliver
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+// Why a delivery is dead, where it is not for its attempts.
+const (
+	ReasonTargetRemoved = "target removed"
+	reasonAttempts      = "attempts used up"
+	reasonGone          = "target answered 410 Gone"
+)
+
+// record saves an attempt. A save that fails may have been applied, and the delivery may have changed since it was read: both show when
+// it is read again. What is final stays as it is.
+func (d *Deliverer) record(ctx context.Context, j job, a action.Attempt, retryAfter time.Duration) (action.Delivery, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	defer cancel()
+	seen := j.seen
+	var err error
+	for range recordTries {
+		next := d.Rules.After(seen.Delivery, a, retryAfter, time.Now().UTC())
+		if next.State == action.Dead {
+			reason := reasonAttempts
+			if a.Status == 410 {
+				reason = reasonGone
+			}
+			if err = d.bury(ctx, next, j.event, j.body, reason); err != nil {
+				return seen.Delivery, err
+			}
+		}
+		if err = d.Ledger.Save(ctx, seen, next); err == nil {
+			return next, nil
+		}
+		again, readErr := d.Ledger.Delivery(ctx, seen.Instance, seen.ID)
+		if readErr != nil {
+			return seen.Delivery, readErr
+		}
+		if again.State.Final() || has(again.Delivery, a) {
+			return again.Delivery, nil
+		}
+		seen = again
+	}
+	return seen.Delivery, err
+}
+
+// has says whether an attempt is recorded already: no two begin at the same microsecond and take equally long.
+func has(d action.Delivery, a action.Attempt) bool {
+	return slices.ContainsFunc(d.Attempts, func(b action.Attempt) bool {
+		return b.Start.Equal(a.Start) && b.Took.Microseconds() == a.Took.Microseconds() && b.Outcome == a.Outcome
+	})
+}
+
+// giveUp makes a delivery dead without an attempt.
+func (d *Deliverer) giveUp(ctx context.Context, seen ledger.Version, reason string) error {
+	event, err := d.Ledger.Event(ctx, seen.Instance, seen.Event, time.Time{})
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	dead := d.Rules.Kill(seen.Delivery, reason, time.Now().UTC())
+	if err := d.bury(ctx, dead, event.ID, event.Body, reason); err != nil {
+		return err
+	}
+	d.Log.ErrorContext(ctx, "delivery given up", logging.Target, seen.Target, "reason", reason)
+	return d.Ledger.Save(ctx, seen, dead)
+}
+
+// unreadable records a failed attempt for a target whose settings or keys cannot be read: ours to mend, and until then the schedule runs.
+func (d *Deliverer) unreadable(ctx context.Context, seen ledger.Version, cause error) error {
+	event, err := d.Ledger.Event(ctx, seen.Instance, seen.Event, time.Time{})
+	if err != nil {
+		return err
+	}
+	a := action.Attempt{Number: seen.Tried() + 1, Start: time.Now().UTC().Truncate(time.Microsecond), Outcome: action.Failed, Error: action.ErrorPayload}
+	j := job{seen: seen, target: action.Target{ID: seen.Target}, event: event.ID, body: event.Body}
+	recorded, err := d.record(ctx, j, a, 0)
+	d.log(ctx, j, a, recorded.State, cause, err)
+	if err != nil {
+		return err
+	}
+	return d.wake(ctx, recorded.Due)
+}
+
+// bury tells the dead letters, before the ledger does: told twice is better than not at all.
+func (d *Deliverer) bury(ctx context.Context, dead action.Delivery, event action.EventID, body []byte, reason string) error {
+	letter, err := queue.EncodeDeadLetter(queue.DeadLetter{
+		Reason: reason, At: time.Now().UTC(), Instance: dead.Instance, Delivery: dead.ID, Target: dead.Target, EventID: event,
+		Attempts: dead.Tried(), Event: body,
+	})
+	if err != nil {
+		return err
+	}
+	return d.Queue.Publish(ctx, queue.DeadLetters, letter)
+}

@@ -1,0 +1,28 @@
+package dispatch
+
+import (
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+func init() { functions.CloudEvent("dispatch", host.FrameworkEvent(Function())) }
+
+// Function is the deployable.
+func Function() host.Function {
+	return host.Function{
+		Name:    "dispatch",
+		Trigger: host.Event,
+		Paths:   []string{"/push/dispatch"},
+		Topics:  []string{string(queue.Events)},
+		Needs:   []env.Need{env.Push},
+		Event: func(c *env.Clients) (host.EventFunc, error) {
+			d := &Dispatcher{
+				Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Rules: c.Config.Rules(), KeepUnmatched: c.Config.LogUnmatched, Log: c.Log,
+			}
+			return d.Handle, nil
+		},
+	}
+}

@@ -1,0 +1,36 @@
+package executions
+
+import (
+	"net/http"
+
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/api"
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+)
+
+func init() { functions.HTTP("executions", host.FrameworkHTTP(Function())) }
+
+// Function is the deployable.
+func Function() host.Function {
+	const service = "/zitadel.action.v2.ActionService/"
+	return host.Function{
+		Name:    "executions",
+		Trigger: host.HTTP,
+		Paths: []string{
+			service + "SetExecution", service + "ListExecutions", service + "ListExecutionFunctions",
+			service + "ListExecutionMethods", service + "ListExecutionServices",
+			"/v2/actions/executions", "/v2/actions/executions/",
+		},
+		HTTP: func(c *env.Clients) (http.Handler, error) {
+			catalogue, err := action.BuiltinCatalogue(c.Config.Catalog)
+			if err != nil {
+				return nil, err
+			}
+			border := api.Border{Guard: c.Guard, Log: c.Log}
+			return border.ServeExecutions(&Operations{Store: c.Store, Catalogue: catalogue})
+		},
+	}
+}

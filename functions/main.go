@@ -1,0 +1,59 @@
+// Command functions is the cloud image: it serves all functions, or the one that FUNCTION_TARGET names, on HTTP/1.1 and h2c.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/callout-dev/callout/functions/all"
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+	"github.com/callout-dev/callout/shared/logging"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "functions:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	config, err := env.Read(os.Environ())
+	functions, selectErr := all.Select(config.Function)
+	var needs []env.Need
+	for _, f := range functions {
+		needs = append(needs, f.Needs...)
+	}
+	if err := errors.Join(err, selectErr, config.Require(needs...)); err != nil {
+		return fmt.Errorf("configuration:\n%w", err)
+	}
+	log := logging.New(os.Stderr, logging.JSON, config.LogLevel)
+	if config.Function != "" {
+		log = log.With(logging.Function, config.Function)
+	}
+	clients, err := env.Open(ctx, config, env.Network{}, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = clients.Close() }()
+	routes, err := host.Routes(clients, functions)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", ":"+strconv.Itoa(int(config.Port)))
+	if err != nil {
+		return err
+	}
+	log.Info("serving", slog.String("address", listener.Addr().String()))
+	return host.Serve(ctx, host.NewServer(routes, log), listener)
+}

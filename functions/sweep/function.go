@@ -1,0 +1,26 @@
+package sweep
+
+import (
+	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
+
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+func init() { functions.CloudEvent("sweep", host.FrameworkEvent(Function())) }
+
+// Function is the deployable.
+func Function() host.Function {
+	return host.Function{
+		Name:    "sweep",
+		Trigger: host.Event,
+		Paths:   []string{"/push/sweep"},
+		Topics:  []string{string(queue.Ticks)},
+		Needs:   []env.Need{env.Push},
+		Event: func(c *env.Clients) (host.EventFunc, error) {
+			s := &Sweeper{Ledger: c.Ledger, Queue: c.Queue, Shards: c.Config.Shards, Log: c.Log}
+			return s.Handle, nil
+		},
+	}
+}

@@ -1,0 +1,161 @@
+// Package sweep is the function that is woken by ticks: it brings deliveries that are due back to the queue. Two of it at once do no
+// harm, because each delivery is claimed by a conditional update.
+package sweep
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+const (
+	// window is how long one tick keeps looking while something comes due: the scheduler's next tick comes after a minute.
+	window = time.Minute
+	// pace is how often it looks.
+	pace = time.Second
+	// batch is how many deliveries are read at once, claims how many are claimed side by side.
+	batch  = 200
+	claims = 16
+)
+
+// Sweeper handles the ticks topic.
+type Sweeper struct {
+	Ledger *ledger.Ledger
+	Queue  *queue.Queue
+	Shards int
+	Log    *slog.Logger
+
+	mu      sync.Mutex
+	running bool
+	until   time.Time
+}
+
+// Handle takes one tick. While a sweep runs in this process, another tick only makes it run longer.
+func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
+	if !s.start() {
+		return nil
+	}
+	defer s.stop()
+	for {
+		if err := s.sweep(ctx); err != nil {
+			return err
+		}
+		next, ok, err := s.next(ctx)
+		if err != nil || !ok {
+			return err
+		}
+		if err := sleep(ctx, min(max(time.Until(next), 0), pace)); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Sweeper) start() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.until = time.Now().Add(window)
+	if s.running {
+		return false
+	}
+	s.running = true
+	return true
+}
+
+func (s *Sweeper) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+}
+
+// sweep brings back all that is due now.
+func (s *Sweeper) sweep(ctx context.Context) error {
+	for shard := range max(s.Shards, 1) {
+		for {
+			due, err := s.Ledger.Due(ctx, ledger.Lane(shard), time.Now(), batch)
+			if err != nil {
+				return err
+			}
+			if err := s.release(ctx, due); err != nil {
+				return err
+			}
+			if len(due) < batch {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// release claims deliveries and publishes those that it got. A claim whose message is not published is due again in ledger.ClaimTime.
+func (s *Sweeper) release(ctx context.Context, due []ledger.Version) error {
+	messages := make([]queue.Message, len(due))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(claims)
+	for i, v := range due {
+		group.Go(func() error {
+			err := s.Ledger.Claim(groupCtx, v, time.Now())
+			if errs.Is(err, errs.FailedPrecondition) || errs.Is(err, errs.NotFound) {
+				return nil // somebody else was faster
+			}
+			if err != nil {
+				return err
+			}
+			messages[i], err = queue.EncodeDelivery(queue.Delivery{Instance: v.Instance, ID: v.ID, Tried: v.Tried()})
+			return err
+		})
+	}
+	err := group.Wait()
+	var claimed []queue.Message
+	for _, m := range messages {
+		if m.Data != nil {
+			claimed = append(claimed, m)
+		}
+	}
+	if len(claimed) > 0 {
+		if publishErr := s.Queue.Publish(ctx, queue.DeliveriesSlow, claimed...); publishErr != nil {
+			return publishErr
+		}
+		s.Log.DebugContext(ctx, "deliveries released", "count", len(claimed))
+	}
+	return err
+}
+
+// next says when the next delivery is due, if that is within the window.
+func (s *Sweeper) next(ctx context.Context) (time.Time, bool, error) {
+	s.mu.Lock()
+	until := s.until
+	s.mu.Unlock()
+	var next time.Time
+	if !time.Now().Before(until) {
+		return next, false, nil
+	}
+	for shard := range max(s.Shards, 1) {
+		due, err := s.Ledger.Due(ctx, ledger.Lane(shard), until, 1)
+		if err != nil {
+			return next, false, err
+		}
+		if len(due) > 0 && (next.IsZero() || due[0].Due.Before(next)) {
+			next = due[0].Due
+		}
+	}
+	return next, !next.IsZero(), nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,113 @@
+// Package targets is the function that keeps targets: where and how to call.
+package targets
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/store"
+)
+
+// Operations are those of api.Targets.
+type Operations struct {
+	Store  *store.Store
+	Egress *egress.Policy
+	Log    *slog.Logger
+}
+
+var (
+	errCreateDenied = errs.New(errs.InvalidArgument, "COMMAND-NcJUKo", "Errors.Target.DeniedURL")
+	errUpdateDenied = errs.New(errs.InvalidArgument, "COMMAND-jKbbu2", "Errors.Target.DeniedURL")
+)
+
+// Create makes a target with an id and a signing key of its own.
+func (o *Operations) Create(ctx context.Context, caller auth.Caller, t action.Target) (action.Target, error) {
+	if err := t.Validate(); err != nil {
+		return action.Target{}, err
+	}
+	if err := served(t.PayloadType); err != nil {
+		return action.Target{}, err
+	}
+	if err := o.checkEndpoint(ctx, t.Endpoint, errCreateDenied); err != nil {
+		return action.Target{}, err
+	}
+	key, err := action.NewSigningKey()
+	if err != nil {
+		return action.Target{}, err
+	}
+	t.ID = action.NewTargetID()
+	t.SigningKeys = []action.SigningKey{{Value: key}}
+	return o.Store.CreateTarget(ctx, caller.Instance, t)
+}
+
+// Update changes a target; rotated says whether its signing key is a new one.
+func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.TargetID, c action.TargetChange) (action.Target, bool, error) {
+	if err := served(c.PayloadType); err != nil {
+		return action.Target{}, false, err
+	}
+	t, err := o.Store.UpdateTarget(ctx, caller.Instance, id, func(old action.Target) (action.Target, bool, error) {
+		changed, differs, err := c.Apply(old, time.Now(), action.NewSigningKey)
+		if err != nil || changed.Endpoint == old.Endpoint {
+			return changed, differs, err
+		}
+		return changed, differs, o.checkEndpoint(ctx, changed.Endpoint, errUpdateDenied)
+	})
+	return t, c.RotateKey != nil, err
+}
+
+// Delete says when the target was removed: the zero time if there never was one.
+func (o *Operations) Delete(ctx context.Context, caller auth.Caller, id action.TargetID) (time.Time, error) {
+	return o.Store.DeleteTarget(ctx, caller.Instance, id)
+}
+
+// Get reads a target.
+func (o *Operations) Get(ctx context.Context, caller auth.Caller, id action.TargetID) (action.Target, error) {
+	return o.Store.Target(ctx, caller.Instance, id)
+}
+
+// List gives a page and how many targets match in all.
+func (o *Operations) List(ctx context.Context, caller auth.Caller, q action.TargetQuery) ([]action.Target, int, error) {
+	return o.Store.ListTargets(ctx, caller.Instance, q)
+}
+
+// served refuses the forms of payload that cannot be made yet, rather than keep a target whose calls would all fail.
+func served(p action.PayloadType) error {
+	if p == action.PayloadJWT || p == action.PayloadJWE {
+		return errs.Newf(errs.Unimplemented, "payload type %s is not served by this version; leave it out or use JSON", p)
+	}
+	return nil
+}
+
+// checkEndpoint refuses addresses that may not be called. A name that does not resolve is accepted, because the dial decides.
+func (o *Operations) checkEndpoint(ctx context.Context, endpoint string, denied *errs.Error) error {
+	u, err := action.ParseEndpoint(endpoint)
+	if err != nil {
+		return err
+	}
+	resolved, err := o.Egress.CheckHost(ctx, u.Hostname(), port(u))
+	if err != nil {
+		return denied.Because(err)
+	}
+	if !resolved {
+		o.Log.WarnContext(ctx, "the host of a target does not resolve; its calls will fail until it does", "host", u.Hostname(), logging.Function, "targets")
+	}
+	return nil
+}
+
+func port(u *url.URL) uint16 {
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+		return uint16(n)
+	}
+	if u.Scheme == "http" {
+		return 80
+	}
+	return 443
+}
