@@ -105,6 +105,9 @@ func parseForm(r *http.Request) error {
 	}
 	for name, values := range r.Form {
 		if len(values) > 1 {
+			if !isToken(name, 1) || len(name) >= minSecret {
+				name = "a parameter" // whatever it is, it is not for the log
+			}
 			return oidc.ErrInvalidRequest().WithDescription("%s: occurs more than once", name)
 		}
 	}

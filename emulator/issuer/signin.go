@@ -1,9 +1,7 @@
 package issuer
 
 import (
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
 	"log/slog"
@@ -13,12 +11,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
-
-// browserCookie ties a sign-in to the browser that began it: nobody can be made to finish another's, and no other site's form has it.
-const browserCookie = "callout_signin"
 
 //go:embed page
 var pageFiles embed.FS
@@ -32,27 +26,6 @@ type signInPage struct {
 	Request, User       string
 	Problem             string
 	Over                bool // this sign-in cannot go on: begin again
-}
-
-// authorize begins a sign-in. Checking client, redirect and response type is the library's; the rest is CreateAuthRequest's.
-func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
-	if len(r.URL.RawQuery) > maxQuery {
-		i.fail(w, r, oidc.ErrInvalidRequest().WithDescription("the query is over %d bytes", maxQuery))
-		return
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxQuery)
-	if err := parseForm(r); err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	browser, ok := browserOf(r)
-	if !ok {
-		browser = random()
-	}
-	// Lax, not strict: whoever comes from another site's link must have it on the next page.
-	http.SetCookie(w, &http.Cookie{Name: browserCookie, Value: browser, Path: "/", MaxAge: int(requestLifetime.Seconds()),
-		HttpOnly: true, Secure: strings.HasPrefix(i.config.URL, "https:"), SameSite: http.SameSiteLaxMode})
-	op.Authorize(w, r.WithContext(withBrowser(r.Context(), hash(browser))), i.provider)
 }
 
 // showSignIn shows the form to the browser that began.
@@ -120,26 +93,6 @@ func (i *Issuer) pending(r *http.Request, id string) (request, error) {
 	return pending, nil
 }
 
-// endSession sends the browser back to the client, if it is told where and that is registered. There is no session to end: every
-// sign-in asks for the password.
-func (i *Issuer) endSession(w http.ResponseWriter, r *http.Request) {
-	if err := parseForm(r); err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	asked, err := op.ParseEndSessionRequest(r, i.provider.Decoder())
-	if err != nil {
-		i.fail(w, r, err)
-		return
-	}
-	session, err := op.ValidateEndSessionRequest(r.Context(), asked, i.provider)
-	if err != nil {
-		i.fail(w, r, oidc.ErrInvalidRequest().WithDescription("id_token_hint, client_id or post_logout_redirect_uri: is not valid"))
-		return
-	}
-	http.Redirect(w, r, session.RedirectURI, http.StatusFound)
-}
-
 func (i *Issuer) signedOut(w http.ResponseWriter, _ *http.Request) {
 	i.render(w, http.StatusOK, "signedout.html", signInPage{})
 }
@@ -187,17 +140,4 @@ func origin(raw string) string {
 		return ""
 	}
 	return " " + u.Scheme + "://" + u.Host
-}
-
-func browserOf(r *http.Request) (string, bool) {
-	c, err := r.Cookie(browserCookie)
-	if err != nil || len(c.Value) != 43 || !isToken(c.Value, 43) {
-		return "", false
-	}
-	return c.Value, true
-}
-
-func hash(s string) string {
-	sum := sha256.Sum256([]byte(s))
-	return hex.EncodeToString(sum[:])
 }

@@ -26,34 +26,9 @@ type storage struct {
 	config   Config
 }
 
-type browserKey struct{}
-
-// withBrowser notes which browser an authorization request comes from.
-func withBrowser(ctx context.Context, hash string) context.Context {
-	return context.WithValue(ctx, browserKey{}, hash)
-}
-
-// CreateAuthRequest refuses what the library would let pass: a request without PKCE, and answers other than a redirect with a query.
-func (s *storage) CreateAuthRequest(ctx context.Context, r *oidc.AuthRequest, _ string) (op.AuthRequest, error) {
-	browser, ok := ctx.Value(browserKey{}).(string)
-	switch {
-	case !ok:
-		return nil, oidc.ErrServerError()
-	case r.CodeChallengeMethod != oidc.CodeChallengeMethodS256:
-		return nil, oidc.ErrInvalidRequest().WithDescription("code_challenge_method: must be S256")
-	case len(r.CodeChallenge) != 43 || !isToken(r.CodeChallenge, 43):
-		return nil, oidc.ErrInvalidRequest().WithDescription("code_challenge: must be 43 characters of base64url")
-	case r.ResponseMode != "" && r.ResponseMode != oidc.ResponseModeQuery:
-		return nil, oidc.ErrInvalidRequest().WithDescription("response_mode: must be query")
-	case slices.Contains(r.Prompt, oidc.PromptNone):
-		return nil, oidc.ErrLoginRequired() // nobody stays signed in here
-	}
-	scopes, err := granted(r.Scopes)
-	if err != nil {
-		return nil, err
-	}
-	return s.requests.add(request{browser: browser, client: r.ClientID, redirect: r.RedirectURI, state: r.State, nonce: r.Nonce,
-		challenge: r.CodeChallenge, scopes: scopes}), nil
+// CreateAuthRequest refuses: sign-ins begin in Issuer.authorize, which knows the browser.
+func (s *storage) CreateAuthRequest(context.Context, *oidc.AuthRequest, string) (op.AuthRequest, error) {
+	return nil, oidc.ErrServerError()
 }
 
 // AuthRequestByID finds a request that is not redeemed yet.

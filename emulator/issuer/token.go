@@ -36,7 +36,7 @@ func (i *Issuer) exchange(r *http.Request) (*oidc.AccessTokenResponse, error) {
 			return nil, oidc.ErrInvalidTarget().WithDescription("%s: no audience but the API's is given to clients", name)
 		}
 	}
-	switch grantType := oidc.GrantType(r.PostForm.Get("grant_type")); grantType {
+	switch oidc.GrantType(r.PostForm.Get("grant_type")) {
 	case oidc.GrantTypeClientCredentials:
 		return i.clientCredentials(r)
 	case oidc.GrantTypeBearer:
@@ -46,7 +46,7 @@ func (i *Issuer) exchange(r *http.Request) (*oidc.AccessTokenResponse, error) {
 	case "":
 		return nil, oidc.ErrInvalidRequest().WithDescription("grant_type: is missing")
 	default:
-		return nil, oidc.ErrUnsupportedGrantType().WithDescription("grant_type: %s is not supported", grantType)
+		return nil, oidc.ErrUnsupportedGrantType().WithDescription("grant_type: is not supported")
 	}
 }
 
