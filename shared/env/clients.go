@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -36,6 +37,8 @@ type Network struct {
 	Issuer http.RoundTripper
 	// Targets replaces the egress client, and with it the policy at dial.
 	Targets *http.Client
+	// Own are this process's listeners, which no target may name.
+	Own []netip.AddrPort
 }
 
 // Clients is what functions are made from.
@@ -67,9 +70,11 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	if err != nil {
 		return err
 	}
-	if c.Egress, err = egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny); err != nil {
+	policy, err := egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny)
+	if err != nil {
 		return err
 	}
+	c.Egress = policy.WithOwn(n.Own...)
 	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
 		return err
 	}
