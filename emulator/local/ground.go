@@ -180,7 +180,7 @@ func (g *ground) close(ctx context.Context) error {
 	problems = append(problems, g.stopPushing(ctx))
 	for _, conn := range []*grpc.ClientConn{g.firestoreConn, g.pubsubConn} {
 		if conn != nil {
-			problems = append(problems, conn.Close())
+			_ = conn.Close() // the clients may have closed it
 		}
 	}
 	for _, s := range []service{g.pubsubRPC, g.firestoreRPC} {
