@@ -124,3 +124,13 @@ func tokenClient(ctx context.Context, base *http.Client, info local.Info, name s
 	}
 	return c.Client(context.WithValue(ctx, oauth2.HTTPClient, base))
 }
+
+func bearerRequest(t *testing.T, url, token string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	return r
+}

@@ -17,6 +17,7 @@ import (
 
 // received is one request that a target got.
 type received struct {
+	Path   string
 	Header http.Header
 	Body   []byte
 }
@@ -87,7 +88,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	got := received{Header: request.Header.Clone(), Body: body}
+	got := received{Path: request.URL.Path, Header: request.Header.Clone(), Body: body}
 	r.mu.Lock()
 	r.got = append(r.got, got)
 	n := len(r.got)
