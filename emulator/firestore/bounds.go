@@ -108,6 +108,9 @@ func (b *bounds) cursor(at *bound, start bool) bool {
 	if at == nil {
 		return true
 	}
+	if b.p.loose {
+		return false
+	}
 	var key []byte
 	exact := true
 	n := 0

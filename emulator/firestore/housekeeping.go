@@ -149,21 +149,22 @@ func (s *Server) saveClock(time.Time) error {
 }
 
 func (s *Server) restoreClock() error {
+	at := time.Now().UnixMicro() - 1
 	v, err := s.store.Get(metaKey("clock"))
-	if errors.Is(err, storage.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+	case err != nil:
 		return err
-	}
-	if len(v) != 8 {
+	case len(v) != 8:
 		return errors.New("open firestore: the saved clock is damaged")
+	default:
+		if saved := int64(binary.BigEndian.Uint64(v)); saved > at {
+			at = saved + (2 * housekeeping).Microseconds() // and what was committed after it was saved
+		}
 	}
-	saved := int64(binary.BigEndian.Uint64(v)) + (2 * housekeeping).Microseconds() // what was committed after it was saved
-	saved = min(saved, max(int64(binary.BigEndian.Uint64(v)), time.Now().UnixMicro()))
-	s.clock.applied.Store(saved)
-	s.clock.started.Store(saved)
-	s.clock.durable = saved
+	s.clock.applied.Store(at)
+	s.clock.started.Store(at)
+	s.clock.durable = at // all that a store has when it is opened is on the disk
 	return nil
 }
 

@@ -50,6 +50,7 @@ type planner struct {
 	database   uint32      // of a group
 	where      []*leaf
 	orders     []order // the query's, without what an equality makes constant
+	loose      bool    // orders are not the query's, so its bounds say nothing of keys
 }
 
 // plan finds the cheapest way that the indexes give. It is never wrong for want of one, only slow, unless the server is strict.
@@ -248,6 +249,7 @@ func (p *planner) bound(out *plan, c *candidate, open *[]*leaf) {
 
 // unsorted is a plan for when no index has the query's order: the best one for its conditions, and everything where there is none.
 func (p *planner) unsorted() *plan {
+	p.loose = true
 	orders := p.orders
 	name := orders[len(orders)-1:]
 	out := &plan{}
