@@ -78,7 +78,7 @@ type process struct {
 	sub  pubsubpb.SubscriberClient
 }
 
-func spawn(t *testing.T, dir string) *process {
+func spawn(t testing.TB, dir string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), childDir+"="+dir)
