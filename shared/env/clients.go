@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -13,7 +14,9 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/call"
@@ -30,12 +33,14 @@ const issuerTime = 10 * time.Second
 // Network is how the clients reach their services. Fields that are nil mean the ordinary way; one process and tests put connections in
 // memory there.
 type Network struct {
-	// Firestore and PubSub are connections without transport security.
+	// Firestore and PubSub are connections without transport security; Close closes them.
 	Firestore, PubSub *grpc.ClientConn
 	// Issuer reaches the issuers.
 	Issuer http.RoundTripper
 	// Targets replaces the egress client, and with it the policy at dial.
 	Targets *http.Client
+	// Own are this process's listeners, which no target may name.
+	Own []netip.AddrPort
 }
 
 // Clients is what functions are made from.
@@ -67,9 +72,11 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	if err != nil {
 		return err
 	}
-	if c.Egress, err = egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny); err != nil {
+	policy, err := egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny)
+	if err != nil {
 		return err
 	}
+	c.Egress = policy.WithOwn(n.Own...)
 	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
 		return err
 	}
@@ -154,16 +161,18 @@ func (c *Clients) connect(conn *grpc.ClientConn, emulator string) ([]option.Clie
 		if err != nil {
 			return nil, err
 		}
-		c.closers = append(c.closers, func() error { _ = conn.Close(); return nil })
+		c.closers = append(c.closers, conn.Close)
 	}
 	return []option.ClientOption{option.WithGRPCConn(conn), option.WithoutAuthentication(), option.WithTelemetryDisabled()}, nil
 }
 
-// Close closes all clients, the last opened first.
+// Close closes all clients, the last opened first. Clients that share a connection all close it: that only the first can is no error.
 func (c *Clients) Close() error {
 	var errs []error
 	for i := len(c.closers) - 1; i >= 0; i-- {
-		errs = append(errs, c.closers[i]())
+		if err := c.closers[i](); status.Code(err) != codes.Canceled {
+			errs = append(errs, err)
+		}
 	}
 	c.closers = nil
 	return errors.Join(errs...)
