@@ -128,9 +128,7 @@ func isLoopback(u *url.URL) bool {
 func checkURL(text string) error {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil:
-		return fmt.Errorf("this is not a URL")
-	case u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return fmt.Errorf("it must be http://HOST[:PORT] or https://HOST[:PORT]")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("it must not hold credentials, a query or a fragment")

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -36,8 +38,11 @@ type Process struct {
 // app is one run of the program.
 type app struct {
 	Process
-	flags  flags
-	output choice
+	flags   flags
+	output  choice
+	network *http.Transport
+	// api is its address, once that is known.
+	api string
 	// began: the command line was understood.
 	began bool
 }
@@ -45,6 +50,9 @@ type app struct {
 // Run runs one command and returns its exit code. When ctx ends, what runs is broken off; listen ends in good order.
 func Run(ctx context.Context, p Process) int {
 	a := &app{Process: p, output: choice{value: "table", allowed: []string{"table", "json"}}}
+	a.network = &http.Transport{DialContext: p.Dial, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute}
+	defer a.network.CloseIdleConnections()
 	root := a.root()
 	root.SetArgs(append([]string{}, p.Args...)) // nil would be os.Args
 	root.SetIn(p.In)

@@ -14,7 +14,7 @@ func parseCondition(text string) (*actionv2.Condition, error) {
 		text = kind + name
 	}
 	c, err := action.ParseExecutionID(action.ExecutionID(text))
-	if err != nil || c.Name == "/" || c.Kind == action.Event && strings.Contains(c.Name, "/") {
+	if err != nil || c.Scope != action.All && strings.Trim(c.Name, "/") == "" || c.Kind == action.Event && strings.Contains(c.Name, "/") {
 		return nil, usageErrorf("%q is no condition. Conditions are request, request/SERVICE, request/SERVICE/METHOD, the same with response, event, event/TYPE, event/GROUP.* and function/NAME", text)
 	}
 	all, service, group := c.Scope == action.All, c.Scope == action.Service, c.Scope == action.Group

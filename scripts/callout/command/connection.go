@@ -36,7 +36,7 @@ func (a *app) connect(ctx context.Context) (*connection, error) {
 	if _, err := tokens.Token(); err != nil {
 		return nil, err
 	}
-	transport := &oauth2.Transport{Source: tokens, Base: a.transport()}
+	transport := &oauth2.Transport{Source: tokens, Base: a.network}
 	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
 	actions := actionv2connect.NewActionServiceClient(client, settings.API, connect.WithReadMaxBytes(maxAnswer), connect.WithInterceptors(inTime()))
 	return &connection{settings: settings, actions: actions, http: client}, nil
@@ -48,14 +48,10 @@ func (a *app) tokens(ctx context.Context, withoutAPI bool) (access.Settings, oau
 	if err != nil {
 		return settings, nil, err
 	}
-	client := &http.Client{Transport: bounded{a.transport()}, CheckRedirect: noRedirect, Timeout: callTimeout}
+	a.api = settings.API
+	client := &http.Client{Transport: bounded{a.network}, CheckRedirect: noRedirect, Timeout: callTimeout}
 	tokens, err := settings.TokenSource(ctx, client)
 	return settings, tokens, err
-}
-
-func (a *app) transport() http.RoundTripper {
-	return &http.Transport{DialContext: a.Dial, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute}
 }
 
 // noRedirect keeps tokens and secrets where they were meant to go.

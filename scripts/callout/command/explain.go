@@ -34,8 +34,8 @@ func (a *app) explain(err error) (message, hint string) {
 	if errors.Is(err, context.Canceled) {
 		return "interrupted", ""
 	}
-	if e, ok := errors.AsType[*connect.Error](err); ok && connect.IsWireError(err) {
-		return terminal.Line(e.Message()), hintFor(e.Code(), e.Message(), len(e.Details()) > 0)
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return a.explainCall(e)
 	}
 	if e, ok := errors.AsType[*feed.Refusal](err); ok {
 		return terminal.Line(e.Message), hintFor(codeOf(e.Status), e.Message, true)
@@ -69,6 +69,24 @@ func codeOf(status int) connect.Code {
 	return connect.CodeUnknown
 }
 
+// explainCall words the failure of a call over Connect.
+func (a *app) explainCall(e *connect.Error) (message, hint string) {
+	if connect.IsWireError(e) {
+		return terminal.Line(e.Message()), hintFor(e.Code(), e.Message(), true)
+	}
+	if network, ok := errors.AsType[*url.Error](e); ok { // the issuer, asked for a new token
+		return explainNetwork(network)
+	}
+	if e.Code() == connect.CodeDeadlineExceeded {
+		return a.api + " does not answer in time", ""
+	}
+	message, hint = unreachable(a.api, e.Unwrap())
+	if hint == "" {
+		hint = hintFor(e.Code(), e.Message(), false)
+	}
+	return message, hint
+}
+
 // explainNetwork says whom it could not reach and why, without the path.
 func explainNetwork(e *url.Error) (message, hint string) {
 	where := "the server"
@@ -78,8 +96,13 @@ func explainNetwork(e *url.Error) (message, hint string) {
 	if e.Timeout() {
 		return where + " does not answer in time", ""
 	}
-	if network, ok := errors.AsType[*net.OpError](e); ok && network.Op == "dial" {
+	return unreachable(where, e.Err)
+}
+
+// unreachable words what came in the place of an answer.
+func unreachable(where string, err error) (message, hint string) {
+	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
 		return "nobody answers at " + where + ": " + terminal.Line(network.Err.Error()), hintNobody
 	}
-	return terminal.Line(where + ": " + e.Err.Error()), ""
+	return terminal.Line(where + ": " + err.Error()), ""
 }

@@ -70,7 +70,11 @@ func (a *app) receive(ctx context.Context, f listenFlags) error {
 	if err != nil {
 		return fmt.Errorf("%w; another --addr may be free", err)
 	}
-	fmt.Fprintf(a.Err, "listening on http://%s/, %d signing keys known\n", l.Addr(), keys.Len())
+	more := ""
+	if keys.Learns() {
+		more = "; those of new targets are learnt when they call"
+	}
+	fmt.Fprintf(a.Err, "listening on http://%s/, %d signing keys known%s\n", l.Addr(), keys.Len(), more)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	verified := 0

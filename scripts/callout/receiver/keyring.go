@@ -46,6 +46,9 @@ func (k *Keyring) Len() int {
 	return len(k.keys)
 }
 
+// Learns says whether it looks for more.
+func (k *Keyring) Learns() bool { return k.learn != nil }
+
 // Look learns all keys now.
 func (k *Keyring) Look(ctx context.Context) error {
 	began := time.Now()

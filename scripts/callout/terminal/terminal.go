@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Line escapes everything that is not printable, line breaks included, as \u0000.
@@ -17,8 +18,8 @@ func Text(text string) string { return escape(text, "\n\t") }
 
 func escape(text, keep string) string {
 	hostile := func(r rune) bool { return !unicode.IsPrint(r) && !strings.ContainsRune(keep, r) }
-	if !strings.ContainsFunc(text, hostile) {
-		return strings.ToValidUTF8(text, "\uFFFD")
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, hostile) {
+		return text
 	}
 	var out strings.Builder
 	for _, r := range text { // what is not UTF-8 becomes U+FFFD, which is printable

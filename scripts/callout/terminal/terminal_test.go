@@ -34,6 +34,7 @@ func TestEscaping(t *testing.T) {
 func FuzzJSONStaysTheSame(f *testing.F) {
 	f.Add(`{"a":"\u001b\u202e` + "\u0085\U000E0041" + `"}`)
 	f.Add("[1,\n\t\"\u2028\"]")
+	f.Add("[\"\x80\xa8\"]")
 	f.Fuzz(func(t *testing.T, text string) {
 		var before, after any
 		if json.Unmarshal([]byte(text), &before) != nil || strings.Contains(text, "\r") {
