@@ -1,15 +1,10 @@
 package publish
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"io"
 	"mime"
 	"net/http"
-
-	"github.com/cloudevents/sdk-go/v2/binding"
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"net/url"
+	"strings"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
@@ -45,28 +40,26 @@ func one(event action.Occurrence, err error) ([]action.Occurrence, error) {
 }
 
 func readBatch(body []byte) ([]action.Occurrence, error) {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(body, &raw); err != nil {
-		return nil, errs.Newf(errs.InvalidArgument, "a batch is a JSON array of CloudEvents")
-	}
-	if len(raw) == 0 || len(raw) > action.MaxEvents {
-		return nil, errs.Newf(errs.InvalidArgument, "events: there must be 1 to %d", action.MaxEvents)
-	}
-	events := make([]action.Occurrence, len(raw))
-	for i, data := range raw {
-		var err error
-		if events[i], err = queue.ParseCloudEvent(data); err != nil {
-			return nil, action.AtIndex(i, err)
-		}
-	}
-	return events, nil
+	return action.EachEvent(body, queue.ParseCloudEvent)
 }
 
+// readBinary takes the attributes from the headers, whose values are percent-encoded where the sender knows the HTTP binding; the few
+// that do not, and send a lone "%", are taken at their word.
 func readBinary(h http.Header, body []byte) (action.Occurrence, error) {
-	message := cehttp.NewMessage(h, io.NopCloser(bytes.NewReader(body)))
-	e, err := binding.ToEvent(context.Background(), message)
-	if err != nil {
-		return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "this is no CloudEvent: %v", err)
+	attributes := map[string]string{}
+	for name, values := range h {
+		attribute, ok := strings.CutPrefix(strings.ToLower(name), "ce-")
+		if !ok {
+			continue
+		}
+		if len(values) != 1 {
+			return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "header %s is given more than once", name)
+		}
+		value, err := url.PathUnescape(values[0])
+		if err != nil {
+			value = values[0]
+		}
+		attributes[attribute] = value
 	}
-	return queue.FromCloudEvent(*e)
+	return queue.ParseBinary(attributes, h.Get("Content-Type"), body)
 }

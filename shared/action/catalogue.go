@@ -149,12 +149,15 @@ func firstSegment(name string) string {
 	return first
 }
 
+// MaxName is how many bytes the name of a condition, and so an event's type, may have.
+const MaxName = 1000
+
 // ValidEventType says whether an event may have this type: 1 to 32 segments with dots between them, each without white space, control
-// characters, "/" and "*", because conditions are split and matched on those.
+// characters, "/" and "*", because conditions are split and matched on those; at most MaxName bytes.
 func ValidEventType(name string) bool { return validDotted(name) }
 
 func validDotted(name string) bool {
-	if len(name) > 1000 || strings.Count(name, ".") >= MaxSegments {
+	if len(name) > MaxName || strings.Count(name, ".") >= MaxSegments {
 		return false
 	}
 	for segment := range strings.SplitSeq(name, ".") {

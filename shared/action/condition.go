@@ -76,6 +76,9 @@ func ParseExecutionID(id ExecutionID) (Condition, error) {
 	case Event:
 		if strings.HasSuffix(name, groupSuffix) {
 			c.Scope, c.Name = Group, GroupName(name)
+			if c.Name == "" {
+				return Condition{}, errs.Newf(errs.InvalidArgument, "execution id %q has no name", id)
+			}
 		}
 	}
 	return c, nil

@@ -59,13 +59,13 @@ func (o Occurrence) Validate() error {
 	case o.Type == "":
 		return errs.Newf(errs.InvalidArgument, "event_type is required")
 	case !ValidEventType(o.Type):
-		return errs.Newf(errs.InvalidArgument, "event_type must be 1 to %d segments of printable characters with dots between them, without white space, / and *", MaxSegments)
+		return errs.Newf(errs.InvalidArgument, "event_type must be 1 to %d segments of printable characters with dots between them, %d bytes at most, without white space, / and *", MaxSegments, MaxName)
 	case len(o.ID) > MaxEventID:
 		return errs.Newf(errs.InvalidArgument, "id is longer than %d bytes", MaxEventID)
 	case len(o.Payload) > MaxPayload:
 		return errs.Newf(errs.TooLarge, "event_payload is larger than %d KiB", MaxPayload>>10)
-	case len(o.Payload) > 0 && !json.Valid(o.Payload):
-		return errs.Newf(errs.InvalidArgument, "event_payload is not JSON")
+	case len(o.Payload) > 0 && !(json.Valid(o.Payload) && utf8.Valid(o.Payload)):
+		return errs.Newf(errs.InvalidArgument, "event_payload is not JSON in UTF-8")
 	case !o.CreatedAt.IsZero() && (o.CreatedAt.Year() < 1 || o.CreatedAt.Year() > 9999):
 		return errs.Newf(errs.InvalidArgument, "created_at: the year must be 1 to 9999")
 	}

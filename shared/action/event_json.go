@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/callout-dev/callout/shared/errs"
 )
@@ -28,28 +30,53 @@ type wireEvent struct {
 
 // ParseEvents reads one event, or {"events":[…]}. Errors name the event by its index and the field.
 func ParseEvents(data []byte) ([]Occurrence, error) {
-	var list struct {
-		Events []json.RawMessage `json:"events"`
+	var body struct {
+		Events json.RawMessage `json:"events"`
 	}
-	if err := json.Unmarshal(data, &list); err != nil {
+	if err := json.Unmarshal(data, &body); err != nil {
 		return nil, errs.Newf(errs.InvalidArgument, "body: %s", jsonProblem(err))
 	}
-	if list.Events == nil {
+	if body.Events == nil || string(body.Events) == "null" {
 		event, err := ParseEvent(data)
 		if err != nil {
 			return nil, AtIndex(0, err)
 		}
 		return []Occurrence{event}, nil
 	}
-	if len(list.Events) == 0 || len(list.Events) > MaxEvents {
-		return nil, errs.Newf(errs.InvalidArgument, "events: there must be 1 to %d", MaxEvents)
+	return EachEvent(body.Events, ParseEvent)
+}
+
+// EachEvent reads a JSON array of 1 to MaxEvents events with parse. It stops at the first one too many, so that a body full of commas
+// costs no more memory than itself. Errors name the event by its index.
+func EachEvent(array []byte, parse func([]byte) (Occurrence, error)) ([]Occurrence, error) {
+	count := errs.Newf(errs.InvalidArgument, "events: there must be 1 to %d", MaxEvents)
+	decoder := json.NewDecoder(bytes.NewReader(array))
+	if open, err := decoder.Token(); err != nil || open != json.Delim('[') {
+		return nil, errs.Newf(errs.InvalidArgument, "events must be a JSON array")
 	}
-	events := make([]Occurrence, len(list.Events))
-	for i, raw := range list.Events {
-		var err error
-		if events[i], err = ParseEvent(raw); err != nil {
-			return nil, AtIndex(i, err)
+	var events []Occurrence
+	for decoder.More() {
+		if len(events) == MaxEvents {
+			return nil, count
 		}
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); err != nil {
+			return nil, errs.Newf(errs.InvalidArgument, "events: %s", jsonProblem(err))
+		}
+		event, err := parse(raw)
+		if err != nil {
+			return nil, AtIndex(len(events), err)
+		}
+		events = append(events, event)
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, errs.Newf(errs.InvalidArgument, "events: %s", jsonProblem(err))
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, errs.Newf(errs.InvalidArgument, "events: there is something after the array")
+	}
+	if len(events) == 0 {
+		return nil, count
 	}
 	return events, nil
 }
@@ -67,6 +94,9 @@ func AtIndex(index int, err error) error {
 
 // ParseEvent reads one event. It checks the form of the fields, not yet their content: that is Validate's. The payload keeps every digit.
 func ParseEvent(data []byte) (Occurrence, error) {
+	if !utf8.Valid(data) { // the decoder would replace what is not, and make two ids one
+		return Occurrence{}, errs.Newf(errs.InvalidArgument, "this is not UTF-8")
+	}
 	var w wireEvent
 	if err := json.Unmarshal(data, &w); err != nil {
 		return Occurrence{}, errs.Newf(errs.InvalidArgument, "%s", jsonProblem(err))
@@ -77,7 +107,7 @@ func ParseEvent(data []byte) (Occurrence, error) {
 		Type: value(w.Type), UserID: value(w.UserID), Payload: bytes.Clone(w.Payload),
 	}
 	var err error
-	if o.Sequence, err = ParseSequence(strings.Trim(string(w.Sequence), `"`)); err != nil {
+	if o.Sequence, err = parseSequence(w.Sequence); err != nil {
 		return Occurrence{}, err
 	}
 	if o.CreatedAt, err = parseTime(value(w.CreatedAt)); err != nil {
@@ -93,9 +123,21 @@ func value(s *string) string {
 	return *s
 }
 
-// ParseSequence reads a decimal number; "" and null are 0.
+// parseSequence reads a JSON number or a text that holds one; null is 0.
+func parseSequence(raw json.RawMessage) (uint64, error) {
+	text := string(raw)
+	if text == "null" {
+		return 0, nil
+	}
+	if inner, ok := strings.CutPrefix(text, `"`); ok {
+		text = strings.TrimSuffix(inner, `"`)
+	}
+	return ParseSequence(text)
+}
+
+// ParseSequence reads a decimal number; "" is 0.
 func ParseSequence(text string) (uint64, error) {
-	if text == "" || text == "null" {
+	if text == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(text, 10, 64)

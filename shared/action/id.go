@@ -39,6 +39,11 @@ func (id TargetID) Valid() bool { return validID(string(id)) }
 // Valid says whether an instance can have this id: the same rule as for targets.
 func (id InstanceID) Valid() bool { return validID(string(id)) }
 
+// Valid says whether this can be the id of a delivery: what DeliveryOf makes. Any other text must not become part of a document's name.
+func (id DeliveryID) Valid() bool {
+	return len(id) == keyLength && !strings.ContainsFunc(string(id), func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= '2' && r <= '7') })
+}
+
 func validID(id string) bool {
 	return id != "" && len(id) <= 200 && !strings.HasPrefix(id, "__") && !strings.ContainsFunc(id, notInID)
 }
@@ -58,6 +63,8 @@ func DeliveryOf(event EventKey, target TargetID) DeliveryID {
 	return DeliveryID(Key(string(event), string(target)))
 }
 
+const keyLength = 26
+
 var keyEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // Key is the first 26 characters, 130 bits, of the lower-case base32 SHA-256 over the parts: a document name that is the same
@@ -69,5 +76,5 @@ func Key(parts ...string) string {
 		h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 		h.Write([]byte(p))
 	}
-	return strings.ToLower(keyEncoding.EncodeToString(h.Sum(nil))[:26])
+	return strings.ToLower(keyEncoding.EncodeToString(h.Sum(nil))[:keyLength])
 }

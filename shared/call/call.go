@@ -135,8 +135,9 @@ const maxRetryAfter = 24 * time.Hour
 // retryAfter reads the header in both forms of RFC 9110 section 10.2.3; what it cannot read counts as absent.
 func retryAfter(value string, now time.Time) time.Duration {
 	var wait time.Duration
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		wait = time.Duration(seconds) * time.Second
+	seconds, err := strconv.ParseUint(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(value); err == nil {
 		wait = at.Sub(now)
 	}
@@ -147,7 +148,10 @@ func retryAfter(value string, now time.Time) time.Duration {
 func failure(err error) Result {
 	r := Result{Outcome: action.Failed, Error: kindOf(err), Cause: err}
 	if errors.Is(err, context.DeadlineExceeded) {
-		r.Outcome, r.Error = action.Timeout, action.ErrorTimeout
+		r.Error = action.ErrorTimeout
+	}
+	if r.Error == action.ErrorTimeout {
+		r.Outcome = action.Timeout
 	}
 	return r
 }

@@ -19,13 +19,19 @@ func kindOf(err error) action.ErrorKind {
 	case isA[*net.DNSError](err):
 		return action.ErrorName
 	case isA[*tls.CertificateVerificationError](err), isA[tls.RecordHeaderError](err), isA[tls.AlertError](err),
-		isA[x509.UnknownAuthorityError](err), isA[x509.HostnameError](err), isA[x509.CertificateInvalidError](err):
+		isAlert(err), isA[x509.UnknownAuthorityError](err), isA[x509.HostnameError](err), isA[x509.CertificateInvalidError](err):
 		return action.ErrorTLS
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return action.ErrorTimeout
 	default:
 		return action.ErrorConnection
 	}
+}
+
+// isAlert says whether the other side ended the handshake: crypto/tls words that as an operation of the network.
+func isAlert(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error"
 }
 
 func isA[E error](err error) bool {

@@ -12,6 +12,7 @@ import (
 
 const (
 	dialTime       = 5 * time.Second
+	handshakeTime  = 10 * time.Second
 	idleTime       = 90 * time.Second
 	idlePerHost    = 64
 	maxHeaderBytes = 64 << 10
@@ -24,6 +25,7 @@ func NewClient(p *Policy) *http.Client {
 		Transport: &http.Transport{
 			Proxy:                  nil,
 			DialContext:            p.dial,
+			TLSHandshakeTimeout:    handshakeTime, // a handshake outlives the request that began it
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true,
 			MaxIdleConns:           0,

@@ -19,11 +19,12 @@ var ErrDenied = errors.New("address is not allowed")
 // refused are the ranges that are not public (callout.md section 8).
 var refused = prefixes("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
 	"192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4",
-	"::/128", "::1/128", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
+	"::/128", "::1/128", "64:ff9b:1::/48", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8")
 
-// metadata are the addresses at which clouds hand out credentials: refused whatever range is allowed.
-var metadata = prefixes("169.254.169.254/32", "169.254.170.2/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",
-	"fd00:ec2::254/128", "fd20:ce::254/128")
+// metadata are the addresses at which clouds hand out credentials, to machines and to containers: refused whatever range is allowed.
+var metadata = prefixes("169.254.169.252/32", "169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "169.254.0.23/32",
+	"100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",
+	"fd00:ec2::254/128", "fd00:ec2::23/128", "fd20:ce::254/128", "fe80::a9fe:a9fe/128")
 
 // IPv6 forms that carry an IPv4 address, and where its first byte stands.
 var embedded = []struct {
@@ -36,7 +37,8 @@ var embedded = []struct {
 	{netip.MustParsePrefix("64:ff9b::/96"), 12, false},    // NAT64
 	{netip.MustParsePrefix("64:ff9b:1::/48"), 12, false},  // NAT64, local use
 	{netip.MustParsePrefix("2002::/16"), 2, false},        // 6to4
-	{netip.MustParsePrefix("2001::/32"), 12, true},        // Teredo
+	{netip.MustParsePrefix("2001::/32"), 4, false},        // Teredo, the server
+	{netip.MustParsePrefix("2001::/32"), 12, true},        // Teredo, the client
 }
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -57,12 +59,15 @@ type Policy struct {
 // NewPolicy reads exceptions (allow) and additions (deny): addresses, CIDRs and host names with commas between them.
 func NewPolicy(allow, deny string) (*Policy, error) {
 	p := &Policy{}
-	var err error
-	if p.allow, p.allowHost, err = parseList(allow); err != nil {
-		return nil, fmt.Errorf("egress allow list: %w", err)
+	var allowErr, denyErr error
+	if p.allow, p.allowHost, allowErr = parseList(allow); allowErr != nil {
+		allowErr = fmt.Errorf("egress allow list: %w", allowErr)
 	}
-	if p.deny, p.denyHost, err = parseList(deny); err != nil {
-		return nil, fmt.Errorf("egress deny list: %w", err)
+	if p.deny, p.denyHost, denyErr = parseList(deny); denyErr != nil {
+		denyErr = fmt.Errorf("egress deny list: %w", denyErr)
+	}
+	if err := errors.Join(allowErr, denyErr); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
@@ -76,23 +81,51 @@ func parseList(list string) ([]netip.Prefix, map[string]bool, error) {
 			continue
 		}
 		if a, err := netip.ParseAddr(entry); err == nil {
-			ranges = append(ranges, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+			if a.Zone() != "" {
+				return nil, nil, fmt.Errorf("%q: a zone means nothing here", entry)
+			}
+			a = a.Unmap()
+			ranges = append(ranges, netip.PrefixFrom(a, a.BitLen()))
 			continue
 		}
 		if strings.Contains(entry, "/") {
-			r, err := netip.ParsePrefix(entry)
+			r, err := parseRange(entry)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%q is no CIDR", entry)
+				return nil, nil, err
 			}
-			ranges = append(ranges, r.Masked())
+			ranges = append(ranges, r)
 			continue
 		}
-		if strings.ContainsAny(entry, ":*@ ") {
-			return nil, nil, fmt.Errorf("%q is neither an address nor a CIDR nor a host name", entry)
+		if !isHostName(entry) {
+			return nil, nil, fmt.Errorf("%q is neither an address nor a CIDR nor a host name (in its ASCII form, xn--…)", entry)
 		}
 		hosts[canonicalHost(entry)] = true
 	}
 	return ranges, hosts, nil
+}
+
+// parseRange reads a CIDR. One in IPv4-mapped form would match nothing, because addresses are unmapped before they are compared.
+func parseRange(entry string) (netip.Prefix, error) {
+	r, err := netip.ParsePrefix(entry)
+	if err != nil {
+		return r, fmt.Errorf("%q is no CIDR", entry)
+	}
+	if r.Addr().Is4In6() {
+		return r, fmt.Errorf("%q: write the IPv4 range", entry)
+	}
+	return r.Masked(), nil
+}
+
+// isHostName takes letters, digits, dots, "-" and "_". What ends in a number is a mistyped address: no such name exists.
+func isHostName(entry string) bool {
+	for _, r := range entry {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_", r)) {
+			return false
+		}
+	}
+	host := canonicalHost(entry)
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return strings.ContainsFunc(last, func(r rune) bool { return r >= 'a' && r <= 'z' })
 }
 
 func canonicalHost(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
@@ -124,7 +157,7 @@ func (p *Policy) Check(host string, to netip.AddrPort) error {
 			return fmt.Errorf("%w: %s is one of Callout's own listeners", ErrDenied, to)
 		}
 	}
-	if p.allowHost[host] || contains(p.allow, addr) {
+	if p.allowHost[host] {
 		return nil
 	}
 	for _, a := range forms {
@@ -140,7 +173,8 @@ func (p *Policy) isOwn(a netip.Addr, port uint16) bool {
 		if own.Port() != port {
 			continue
 		}
-		if own.Addr().Unmap() == a || own.Addr().IsUnspecified() && (a.IsLoopback() || isLocal(a)) || a.IsUnspecified() && own.Addr().IsLoopback() {
+		if own.Addr().Unmap() == a || own.Addr().IsUnspecified() && (a.IsLoopback() || a.IsUnspecified() || isLocal(a)) ||
+			a.IsUnspecified() && own.Addr().IsLoopback() {
 			return true
 		}
 	}
@@ -161,9 +195,9 @@ func isLocal(a netip.Addr) bool {
 	return false
 }
 
-// carried lists the IPv4 addresses that an IPv6 address stands for.
+// carried lists the IPv4 addresses that an IPv6 address stands for. An exception for the IPv6 address is none for them.
 func carried(a netip.Addr) []netip.Addr {
-	if !a.Is6() {
+	if !a.Is6() || a.IsLoopback() || a.IsUnspecified() {
 		return nil
 	}
 	var out []netip.Addr

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
@@ -27,21 +29,38 @@ func EncodeDelivery(d Delivery) (Message, error) {
 	if len(d.Body) > InlineLimit {
 		d.EventID, d.Body = "", nil
 	}
-	data, err := json.Marshal(d)
+	data, err := encode(d)
 	if err != nil {
 		return Message{}, fmt.Errorf("encode delivery: %w", err)
 	}
 	return Message{Data: data}, nil
 }
 
+// encode leaves the bodies inside as they are: json.Marshal would escape "<", and a target would get other bytes with its first attempt,
+// whose body comes from here, than with later ones, whose body comes from the ledger.
+func encode(v any) ([]byte, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+}
+
 // DecodeDelivery reads what EncodeDelivery made.
 func DecodeDelivery(m Message) (Delivery, error) {
 	var d Delivery
 	if err := json.Unmarshal(m.Data, &d); err != nil {
-		return d, fmt.Errorf("delivery message: %w", err)
+		return Delivery{}, fmt.Errorf("delivery message: %w", err)
 	}
-	if !d.Instance.Valid() || d.ID == "" {
-		return d, fmt.Errorf("delivery message: no instance or delivery")
+	switch {
+	case !d.Instance.Valid() || !d.ID.Valid():
+		return Delivery{}, fmt.Errorf("delivery message: no instance or delivery")
+	case d.Tried < 0:
+		return Delivery{}, fmt.Errorf("delivery message: tried is negative")
+	case len(d.Body) > 0 && d.EventID == "":
+		return Delivery{}, fmt.Errorf("delivery message: a body without its event's id")
 	}
 	return d, nil
 }
@@ -57,16 +76,29 @@ type DeadLetter struct {
 	Attempts int               `json:"attempts,omitempty"`
 	// Event is the body that the target should have received.
 	Event json.RawMessage `json:"event,omitempty"`
-	// Data and Attributes are those of a message that could not be read.
+	// Data and Attributes are those of a message that could not be read; Cut says that there was more data.
 	Data       []byte            `json:"data,omitempty"`
+	Cut        bool              `json:"cut,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
-// EncodeDeadLetter makes the message for the dead-letters topic.
+const (
+	// maxLetterData leaves room for base64 and the rest in the 10 MB that a message of Pub/Sub may have: one that may hold 10 MB itself
+	// could else never be put away, and would come back for ever.
+	maxLetterData = 6 << 20
+	// maxAttribute is how many bytes Pub/Sub takes for the value of an attribute.
+	maxAttribute = 1024
+)
+
+// EncodeDeadLetter makes the message for the dead-letters topic. It always fits: data over 6 MiB is cut.
 func EncodeDeadLetter(d DeadLetter) (Message, error) {
-	data, err := json.Marshal(d)
+	if len(d.Data) > maxLetterData {
+		d.Data, d.Cut = d.Data[:maxLetterData], true
+	}
+	data, err := encode(d)
 	if err != nil {
 		return Message{}, fmt.Errorf("encode dead letter: %w", err)
 	}
-	return Message{Data: data, Attributes: map[string]string{"reason": d.Reason}}, nil
+	reason := strings.ToValidUTF8(d.Reason[:min(len(d.Reason), maxAttribute)], "")
+	return Message{Data: data, Attributes: map[string]string{"reason": reason}}, nil
 }

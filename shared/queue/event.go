@@ -63,14 +63,18 @@ func DecodeEvent(m Message) (action.Occurrence, error) {
 }
 
 func decodeEvent(m Message) (action.Occurrence, error) {
-	switch {
-	case m.Attributes["ce-specversion"] != "":
-		e, err := binaryEvent(m)
-		if err != nil {
-			return action.Occurrence{}, err
+	attributes, contentType := map[string]string{}, ""
+	for name, value := range m.Attributes {
+		if attribute, ok := strings.CutPrefix(name, "ce-"); ok {
+			attributes[attribute] = value
+		} else if strings.EqualFold(name, "content-type") { // the binding writes it small, the SDK for Go does not
+			contentType = value
 		}
-		return FromCloudEvent(e)
-	case isCloudEvent(m.Attributes["content-type"]):
+	}
+	switch {
+	case attributes[specVersion] != "":
+		return ParseBinary(attributes, contentType, m.Data)
+	case isCloudEvent(contentType):
 		return ParseCloudEvent(m.Data)
 	default:
 		o, err := action.ParseEvent(m.Data)
@@ -84,23 +88,35 @@ func isCloudEvent(contentType string) bool {
 	return err == nil && media == ContentTypeCloudEvent
 }
 
-// binaryEvent reads the attributes of the Pub/Sub binding's binary mode.
-func binaryEvent(m Message) (cloudevents.Event, error) {
-	e := cloudevents.NewEvent(m.Attributes["ce-specversion"])
-	for name, value := range m.Attributes {
-		attribute, ok := strings.CutPrefix(name, "ce-")
-		if !ok || attribute == "specversion" {
+const specVersion = "specversion"
+
+// ParseBinary reads a CloudEvent in binary mode: its attributes by their names, "specversion" among them, the content type of its data,
+// "" where there is none, and the data.
+func ParseBinary(attributes map[string]string, contentType string, data []byte) (action.Occurrence, error) {
+	if err := checkVersion(attributes[specVersion]); err != nil {
+		return action.Occurrence{}, err
+	}
+	e := cloudevents.NewEvent(cloudevents.VersionV1)
+	for name, value := range attributes {
+		if name == specVersion {
 			continue
 		}
-		if err := setAttribute(&e, attribute, value); err != nil {
-			return e, errs.Newf(errs.InvalidArgument, "attribute %s: %v", name, err)
+		if err := setAttribute(&e, name, value); err != nil {
+			return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "attribute %s: %v", name, err)
 		}
 	}
-	if t := m.Attributes["content-type"]; t != "" {
-		e.SetDataContentType(t)
+	if contentType != "" {
+		e.SetDataContentType(contentType)
 	}
-	e.DataEncoded = m.Data
-	return e, nil
+	e.DataEncoded = data
+	return FromCloudEvent(e)
+}
+
+func checkVersion(version string) error {
+	if version != cloudevents.VersionV1 {
+		return errs.Newf(errs.InvalidArgument, "specversion must be %s, not %q", cloudevents.VersionV1, version)
+	}
+	return nil
 }
 
 func setAttribute(e *cloudevents.Event, name, value string) error {
@@ -140,6 +156,9 @@ func ParseCloudEvent(data []byte) (action.Occurrence, error) {
 
 // FromCloudEvent maps a CloudEvent (callout.md section 5). Its data must be JSON.
 func FromCloudEvent(e cloudevents.Event) (action.Occurrence, error) {
+	if err := checkVersion(e.SpecVersion()); err != nil {
+		return action.Occurrence{}, err
+	}
 	if err := e.Validate(); err != nil {
 		return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "CloudEvent: %s", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	}

@@ -27,7 +27,7 @@ type Sealer struct {
 }
 
 // New reads keys in the form of CALLOUT_SEAL_KEYS: "id:base64,…", each 32 bytes in standard base64; the first one seals. Errors never
-// quote a key.
+// quote an entry, because what stands where the id should be may be the key.
 func New(keys string) (*Sealer, error) {
 	s := &Sealer{keys: map[string][]byte{}}
 	for i, entry := range strings.Split(keys, ",") {
@@ -37,10 +37,10 @@ func New(keys string) (*Sealer, error) {
 		}
 		key, err := base64.StdEncoding.DecodeString(text)
 		if err != nil || len(key) != keySize {
-			return nil, fmt.Errorf("seal key %q: want %d bytes in standard base64", id, keySize)
+			return nil, fmt.Errorf("seal key %d: want %d bytes in standard base64 behind its id", i+1, keySize)
 		}
 		if s.keys[id] != nil {
-			return nil, fmt.Errorf("seal key %q is given twice", id)
+			return nil, fmt.Errorf("seal key %d: its id is given twice", i+1)
 		}
 		s.keys[id] = key
 		if i == 0 {

@@ -1,0 +1,231 @@
+package ledger_test
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/ledger"
+)
+
+var now = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+
+// exact is a jitter that moves nothing.
+func exact(d time.Duration) time.Duration { return d }
+
+func rules(waits ...time.Duration) ledger.Rules {
+	return ledger.Rules{Schedule: waits, Retention: 30 * 24 * time.Hour, Shards: 1, Jitter: exact}
+}
+
+func event() ledger.Event {
+	return ledger.Event{Instance: "default", Source: "urn:shop", ID: "e1", Type: "order.created", Targets: []action.TargetID{"t1", "t2"}}
+}
+
+func attempt(status int, outcome action.Outcome) action.Attempt {
+	return action.Attempt{Start: now, Took: time.Second, Status: status, Outcome: outcome}
+}
+
+func TestStart(t *testing.T) {
+	e := event()
+	want := action.Delivery{ID: action.DeliveryOf(e.Key(), "t1"), Instance: "default", Event: e.Key(), Target: "t1", EventType: "order.created",
+		State: action.Pending, Lane: "s0", Due: now.Add(time.Hour), Created: now, Changed: now}
+	if diff := cmp.Diff(want, rules().Start(e, "t1", now)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]action.DeliveryID{want.ID, action.DeliveryOf(e.Key(), "t2")}, e.Deliveries()); diff != "" {
+		t.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}
+
+func TestAfter(t *testing.T) {
+	const s, m = time.Second, time.Minute
+	ok, fail, gone := attempt(204, action.Success), attempt(500, action.Failed), attempt(http.StatusGone, action.Failed)
+	type step struct {
+		attempt    action.Attempt
+		retryAfter time.Duration
+		state      action.State
+		wait       time.Duration
+	}
+	tests := []struct {
+		name     string
+		schedule []time.Duration
+		steps    []step
+	}{
+		{"at once", []time.Duration{s}, []step{{ok, 0, action.Delivered, 0}}},
+		{"with the second", []time.Duration{s, m}, []step{{fail, 0, action.Retrying, s}, {ok, 0, action.Delivered, 0}}},
+		{"never", []time.Duration{s, m}, []step{{fail, 0, action.Retrying, s}, {fail, 0, action.Retrying, m}, {fail, 0, action.Dead, 0}}},
+		{"without a schedule", nil, []step{{fail, 0, action.Dead, 0}}},
+		{"a time-out counts", []time.Duration{s}, []step{{attempt(0, action.Timeout), 0, action.Retrying, s}, {attempt(0, action.Timeout), 0, action.Dead, 0}}},
+		{"asked to wait longer", []time.Duration{s}, []step{{fail, time.Hour, action.Retrying, time.Hour}}},
+		{"asked to wait less", []time.Duration{m}, []step{{fail, s, action.Retrying, m}}},
+		{"asked to wait with the last", []time.Duration{s}, []step{{fail, 0, action.Retrying, s}, {fail, time.Hour, action.Dead, 0}}},
+		{"410 ends it", []time.Duration{s, m}, []step{{gone, 0, action.Dead, 0}}},
+		{"410 later ends it", []time.Duration{s, m}, []step{{fail, 0, action.Retrying, s}, {gone, time.Hour, action.Dead, 0}}},
+		{"a late attempt changes nothing that is delivered", []time.Duration{s}, []step{{ok, 0, action.Delivered, 0}, {fail, 0, action.Delivered, -1}}},
+		{"a late success changes nothing that is dead", []time.Duration{}, []step{{fail, 0, action.Dead, 0}, {ok, 0, action.Dead, -1}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r, at := rules(tt.schedule...), now
+			d := r.Start(event(), "t1", now)
+			for i, step := range tt.steps {
+				at = at.Add(time.Minute)
+				before := d
+				d = r.After(d, step.attempt, step.retryAfter, at)
+				invariantA(t, d)
+				if step.wait < 0 {
+					if diff := cmp.Diff(before, d); diff != "" {
+						t.Errorf("step %d changed a final delivery:\n%s", i, diff)
+					}
+					continue
+				}
+				if d.State != step.state || d.Tried() != i+1 || !d.Changed.Equal(at) {
+					t.Errorf("step %d: %s after %d attempts, changed %v", i, d.State, d.Tried(), d.Changed)
+				}
+				if !d.State.Final() && !d.Due.Equal(at.Add(step.wait)) {
+					t.Errorf("step %d: due in %v, want %v", i, d.Due.Sub(at), step.wait)
+				}
+				if d.State.Final() && !d.Expires.Equal(at.Add(r.Retention)) {
+					t.Errorf("step %d: expires %v", i, d.Expires)
+				}
+			}
+		})
+	}
+}
+
+// invariantA is that of the package: unfinished <=> lane and due; final <=> neither, and expireAt.
+func invariantA(t *testing.T, d action.Delivery) {
+	t.Helper()
+	if final := d.State.Final(); (d.Lane == "") != final || d.Due.IsZero() != final || d.Expires.IsZero() == final {
+		t.Errorf("invariant A: %s with lane %q, due %v, expires %v", d.State, d.Lane, d.Due, d.Expires)
+	}
+}
+
+// TestRandomHistories: whatever happens in whatever order, a delivery ends once, stays so, remembers its last attempts by their numbers,
+// and shares nothing with what it was before.
+func TestRandomHistories(t *testing.T) {
+	for seed := range uint64(200) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		waits := make([]time.Duration, random.IntN(40))
+		for i := range waits {
+			waits[i] = time.Duration(1 + random.Int64N(int64(time.Hour)))
+		}
+		r := ledger.Rules{Schedule: waits, Retention: time.Hour, Shards: 1 + random.IntN(5), Jitter: ledger.Jitter}
+		d, at := r.Start(event(), "t1", now), now
+		for range 50 {
+			at = at.Add(time.Minute)
+			before, last := d, len(d.Attempts)
+			switch random.IntN(20) {
+			case 0:
+				d = r.After(d, attempt(200, action.Success), 0, at)
+			case 1:
+				d = r.Kill(d, "removed", at)
+			case 2:
+				d = r.After(d, attempt(http.StatusGone, action.Failed), 0, at)
+			default:
+				d = r.After(d, attempt(500, action.Failed), time.Duration(random.Int64N(int64(time.Hour))), at)
+			}
+			invariantA(t, d)
+			if before.State.Final() && !reflect.DeepEqual(before, d) {
+				t.Fatalf("seed %d: final, and changed:\n%s", seed, cmp.Diff(before, d))
+			}
+			if len(before.Attempts) != last || len(d.Attempts) > action.MaxAttempts {
+				t.Fatalf("seed %d: %d attempts, %d before", seed, len(d.Attempts), len(before.Attempts))
+			}
+			for i, a := range d.Attempts {
+				if a.Number != d.Tried()-len(d.Attempts)+1+i {
+					t.Fatalf("seed %d: attempt %d has the number %d of %d", seed, i, a.Number, d.Tried())
+				}
+			}
+			if !d.State.Final() && d.Due.Before(at) {
+				t.Fatalf("seed %d: due in the past", seed)
+			}
+		}
+	}
+}
+
+func TestAfterDoesNotShareAttempts(t *testing.T) {
+	r := rules(time.Second, time.Second)
+	first := r.After(r.Start(event(), "t1", now), attempt(500, action.Failed), 0, now)
+	one := r.After(first, attempt(501, action.Failed), 0, now)
+	other := r.After(first, attempt(502, action.Failed), 0, now)
+	if one.Attempts[1].Status != 501 || other.Attempts[1].Status != 502 {
+		t.Errorf("two histories of one delivery overwrite each other: %d, %d", one.Attempts[1].Status, other.Attempts[1].Status)
+	}
+}
+
+func TestKill(t *testing.T) {
+	r := rules(time.Second)
+	d := r.Kill(r.After(r.Start(event(), "t1", now), attempt(500, action.Failed), 0, now), "target removed", now.Add(time.Hour))
+	invariantA(t, d)
+	if d.State != action.Dead || d.Reason != "target removed" || d.Tried() != 1 {
+		t.Errorf("got %+v", d)
+	}
+}
+
+func TestLanesSpread(t *testing.T) {
+	r := rules()
+	r.Shards = 8
+	lanes := map[string]int{}
+	for i := range 800 {
+		e := event()
+		e.ID = action.EventID(strings.Repeat("x", i))
+		d := r.Start(e, "t1", now)
+		lanes[d.Lane]++
+		if again := r.After(d, attempt(500, action.Failed), 0, now); again.Lane != "" && again.Lane != d.Lane {
+			t.Fatalf("the lane moved from %s to %s", d.Lane, again.Lane)
+		}
+	}
+	for shard := range 8 {
+		if n := lanes[ledger.Lane(shard)]; n < 50 || n > 170 {
+			t.Errorf("lane %s has %d of 800", ledger.Lane(shard), n)
+		}
+	}
+	r.Shards = 0
+	if d := r.Start(event(), "t1", now); d.Lane != "s0" {
+		t.Errorf("no shards: lane %q", d.Lane)
+	}
+}
+
+func TestParseSchedule(t *testing.T) {
+	got, err := ledger.ParseSchedule("5s, 30s,2m,10m,30m,2h,5h,10h,24h")
+	if diff := cmp.Diff(ledger.DefaultSchedule(), got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if most, err := ledger.ParseSchedule(strings.Repeat("1s,", 23) + "168h"); len(most) != 24 || err != nil {
+		t.Errorf("24 waits: %d, %v", len(most), err)
+	}
+	for _, text := range []string{"", ",", "5s,", "0s", "-1s", "5", "x", "169h", "1s;2s", strings.Repeat("1s,", 24) + "1s", "99999999999h"} {
+		if s, err := ledger.ParseSchedule(text); err == nil {
+			t.Errorf("%.20q: got %v", text, s)
+		}
+	}
+}
+
+func TestJitterStaysWithinATenth(t *testing.T) {
+	low, high := false, false
+	for range 2000 {
+		switch got := ledger.Jitter(100 * time.Second); {
+		case got < 90*time.Second || got > 110*time.Second:
+			t.Fatalf("100s became %v", got)
+		case got < 95*time.Second:
+			low = true
+		case got > 105*time.Second:
+			high = true
+		}
+	}
+	if !low || !high {
+		t.Error("it does not spread")
+	}
+	for _, wait := range []time.Duration{0, 1, 9} {
+		if got := ledger.Jitter(wait); got != wait {
+			t.Errorf("%d became %d", wait, got)
+		}
+	}
+}
