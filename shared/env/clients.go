@@ -13,7 +13,9 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/call"
@@ -163,7 +165,9 @@ func (c *Clients) connect(conn *grpc.ClientConn, emulator string) ([]option.Clie
 func (c *Clients) Close() error {
 	var errs []error
 	for i := len(c.closers) - 1; i >= 0; i-- {
-		errs = append(errs, c.closers[i]())
+		if err := c.closers[i](); status.Code(err) != codes.Canceled { // clients that share a connection find it closed
+			errs = append(errs, err)
+		}
 	}
 	c.closers = nil
 	return errors.Join(errs...)
