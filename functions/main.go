@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
@@ -41,7 +42,12 @@ func run(ctx context.Context) error {
 	if config.Function != "" {
 		log = log.With(logging.Function, config.Function)
 	}
-	clients, err := env.Open(ctx, config, env.Network{}, log)
+	listener, err := net.Listen("tcp", ":"+strconv.Itoa(int(config.Port)))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }()
+	clients, err := env.Open(ctx, config, env.Network{Own: ownAddress(listener)}, log)
 	if err != nil {
 		return err
 	}
@@ -50,10 +56,13 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", ":"+strconv.Itoa(int(config.Port)))
-	if err != nil {
-		return err
-	}
 	log.Info("serving", slog.String("address", listener.Addr().String()))
 	return host.Serve(ctx, host.NewServer(routes, log), listener)
+}
+
+func ownAddress(listener net.Listener) []netip.AddrPort {
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok {
+		return []netip.AddrPort{tcp.AddrPort()}
+	}
+	return nil
 }

@@ -64,7 +64,7 @@ func (s *subscription) addConsumer(c *consumer) error {
 		if s.deleted {
 			return notFound(string(s.name))
 		}
-		return closing()
+		return errClosing
 	}
 	s.consumers = append(s.consumers, c)
 	s.active = time.Now()

@@ -30,6 +30,7 @@ type delivery struct {
 	msg    *message  // nil: on disk alone
 	holder *consumer // while out
 	lane   *lane     // of its ordering key; nil without
+	number uint64    // for a hostile server: its place among all messages
 }
 
 // queue is a first-in-first-out of deliveries.

@@ -45,11 +45,15 @@ func (j *journal) submit(w write) {
 	j.mu.Lock()
 	if j.closed {
 		j.mu.Unlock()
-		w.done(closing())
+		w.done(errClosing)
 		return
 	}
 	j.pending = append(j.pending, w)
 	j.mu.Unlock()
+	j.poke()
+}
+
+func (j *journal) poke() {
 	select {
 	case j.wake <- struct{}{}:
 	default:
@@ -72,36 +76,31 @@ func (j *journal) commit(operation string, stage func(*storage.Batch) error, the
 // close commits what was submitted and ends the goroutine.
 func (j *journal) close() {
 	j.mu.Lock()
-	if !j.closed {
-		j.closed = true
-		close(j.wake)
-	}
+	j.closed = true
 	j.mu.Unlock()
+	j.poke()
 	<-j.ended
 }
 
 func (j *journal) run() {
 	defer close(j.ended)
-	for open := true; open; {
-		_, open = <-j.wake
-		for j.group() {
+	for range j.wake {
+		todo, closed := j.take()
+		for len(todo) > 0 {
+			todo = todo[j.commitSome(todo):]
+		}
+		if closed {
+			return
 		}
 	}
 }
 
-// group commits what is pending, or as much as fits. It says false when there was nothing.
-func (j *journal) group() bool {
+// take gives what is pending, and whether nothing comes after it.
+func (j *journal) take() (todo []write, closed bool) {
 	j.mu.Lock()
-	todo := j.pending
-	j.pending = nil
-	j.mu.Unlock()
-	if len(todo) == 0 {
-		return false
-	}
-	for len(todo) > 0 {
-		todo = todo[j.commitSome(todo):]
-	}
-	return true
+	defer j.mu.Unlock()
+	todo, j.pending = j.pending, nil
+	return todo, j.closed
 }
 
 // commitSome commits the first of todo in one batch and says how many they were.

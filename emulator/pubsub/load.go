@@ -123,7 +123,7 @@ func (s *Server) newSubscription(n id, t *topic, conf *pubsubpb.Subscription) (*
 		return nil, invalid("filter", "%v", err)
 	}
 	sub := &subscription{
-		id: n, name: subscriptionName(conf.Name), topic: t, store: backlog{s.store}, log: s.log, bury: s.bury, slog: s.slog, chaos: s.chaos,
+		id: n, name: subscriptionName(conf.Name), topic: t, store: backlog{s.store}, log: s.log, bury: s.bury, slog: s.slog, chaos: newChaos(s.hostile, subscriptionName(conf.Name)),
 		conf: conf, filter: f, live: map[seq]*delivery{}, lanes: map[string]*lane{},
 		turn: uint64(time.Now().UnixNano()), active: time.Now(), cursor: atomic.Uint64{},
 	}

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"errors"
 	"time"
 
 	"github.com/callout-dev/callout/emulator/storage"
@@ -70,15 +71,14 @@ func (s *subscription) stageProgress(b *storage.Batch) error {
 	}
 	s.untrimmed += len(s.acked)
 	s.acked, s.failed = s.acked[:0], s.failed[:0]
-	if s.untrimmed >= trimEvery {
+	if s.untrimmed >= trimEvery && s.topic.trim(b, time.Now()) {
 		s.untrimmed = 0
-		s.topic.trim(b, time.Now())
 	}
 	return nil
 }
 
 func (s *subscription) progressSaved(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, errClosing) {
 		s.slog.Error("saving acknowledgements failed", "subscription", s.name, "error", err)
 	}
 }
@@ -100,22 +100,23 @@ func (s *subscription) progress() []byte {
 	return appendUint64(appendUint64(nil, s.cursor.Load()), uint64(s.active.UnixNano()))
 }
 
-// trim removes from the log what nobody can ask for again.
-func (t *topic) trim(b *storage.Batch, now time.Time) {
+// trim removes from the log what nobody can ask for again. It says whether there was anything.
+func (t *topic) trim(b *storage.Batch, now time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	low := t.lowest(now)
 	if low <= t.low {
-		return
+		return false
 	}
 	lower, upper := seqRange(kindMessage, t.id, t.low+1, low)
 	b.DeleteRange(lower, upper)
 	t.low = low
+	return true
 }
 
 // lowest is the number up to which nobody can ask for messages. A subscription's own part of it is what it has staged.
 func (t *topic) lowest(now time.Time) seq {
-	low := seqAt(now) // what is on its way into the log is not touched
+	low := t.newest
 	if t.holds > len(t.subs)+len(t.snapshots) {
 		return 0 // one is being made, or loaded
 	}

@@ -121,7 +121,7 @@ func (s *subscription) pushed(c *consumer, h handout, ok bool) {
 	c.bytes -= h.size
 	d := s.live[h.seq]
 	if d != nil && d.state == out && d.turn == h.turn {
-		if ok && !s.chaos.dropAck() {
+		if ok && !s.chaos.dropAck(d) {
 			s.active = time.Now()
 			s.finish(d)
 		} else {

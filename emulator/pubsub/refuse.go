@@ -42,9 +42,8 @@ func unimplemented(field string) error {
 	return status.Errorf(codes.Unimplemented, "%s is not supported by this server", field)
 }
 
-func closing() error {
-	return status.Error(codes.Unavailable, "the server is shutting down")
-}
+// errClosing is the answer to what comes while the server shuts down.
+var errClosing = status.Error(codes.Unavailable, "the server is shutting down")
 
 // staleAckIDs is how exactly-once delivery says which acknowledgements did not count: a map from ack id to reason in an ErrorInfo.
 func staleAckIDs(ids []string) error {

@@ -42,12 +42,12 @@ type Options struct {
 
 // Server is the broker. It owns the keys that start with 'p' in its store.
 type Server struct {
-	store  *storage.Store
-	log    *journal
-	slog   *slog.Logger
-	pusher *pusher
-	chaos  *chaos
-	own    *http.Transport // to be closed with the server
+	store   *storage.Store
+	log     *journal
+	slog    *slog.Logger
+	pusher  *pusher
+	hostile *Hostile
+	own     *http.Transport // to be closed with the server
 
 	admin sync.Mutex // held through every change of what exists, so that check and change are one
 
@@ -79,7 +79,7 @@ func New(store *storage.Store, o Options) (*Server, error) {
 		s.own = &http.Transport{MaxIdleConns: 4 * o.PushWindow, MaxIdleConnsPerHost: o.PushWindow, IdleConnTimeout: 90 * time.Second}
 		o.Transport = s.own
 	}
-	s.pusher, s.chaos = newPusher(o), newChaos(o.Hostile)
+	s.pusher, s.hostile = newPusher(o), o.Hostile
 	if err := s.load(); err != nil {
 		return nil, err
 	}

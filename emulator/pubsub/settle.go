@@ -43,7 +43,7 @@ func (s *subscription) acknowledge(a ackID) ackOutcome {
 	if d == nil {
 		return stale
 	}
-	if s.conf.EnableExactlyOnceDelivery || !s.chaos.dropAck() {
+	if s.conf.EnableExactlyOnceDelivery || !s.chaos.dropAck(d) {
 		s.finish(d)
 	}
 	return counted

@@ -165,14 +165,11 @@ func (s *subscription) capture(b *storage.Batch, n *snapshot) error {
 	defer s.mu.Unlock()
 	now := time.Now()
 	n.cursor, n.read = s.done(), s.read
-	oldest := now
-	if n.cursor < s.tail {
-		oldest = time.UnixMicro(int64(n.cursor))
+	var age time.Duration // of the oldest message that is not acknowledged, or of what stands before it
+	if s.order.len() > 0 || s.read < s.tail {
+		age = max(now.Sub(time.UnixMicro(int64(n.cursor))), 0)
 	}
-	if s.order.len() > 0 {
-		oldest = time.UnixMicro(int64(s.order.front().seq))
-	}
-	expire := oldest.Add(snapshotLife)
+	expire := now.Add(snapshotLife - age)
 	if expire.Before(now.Add(leastSnapshotLife)) {
 		return precondition("subscription %s has messages so old that the snapshot would expire within the hour", s.name)
 	}

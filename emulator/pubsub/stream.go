@@ -106,7 +106,7 @@ func (s *stream) send(srv pubsubpb.Subscriber_StreamingPullServer, stopping <-ch
 		case err := <-s.ended:
 			return err
 		case <-stopping:
-			return closing()
+			return errClosing
 		case <-s.wake:
 		}
 		for {

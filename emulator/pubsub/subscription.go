@@ -111,7 +111,8 @@ func (s *subscription) track(d *delivery, key string) {
 	d.at = -1
 	s.live[d.seq] = d
 	s.order.push(d)
-	if wait := s.chaos.delay(); wait > 0 && d.due.IsZero() {
+	s.chaos.number(d)
+	if wait := s.chaos.delay(d); wait > 0 && d.due.IsZero() {
 		d.due = time.Now().Add(wait)
 	}
 	if d.msg != nil {
@@ -132,7 +133,7 @@ func (s *subscription) track(d *delivery, key string) {
 func (s *subscription) makeReady(d *delivery) {
 	d.state = ready
 	s.ready.push(d)
-	if d.lane == nil && s.chaos.reorder() {
+	if d.lane == nil && s.chaos.reorder(d) {
 		rest := s.ready.rest()
 		rest[0], rest[len(rest)-1] = d, rest[0]
 	}
@@ -194,7 +195,7 @@ func (s *subscription) hand(d *delivery, c *consumer) {
 	}
 	s.forgetBody(d)
 	c.take(h)
-	if !s.conf.EnableExactlyOnceDelivery && s.chaos.duplicate() {
+	if !s.conf.EnableExactlyOnceDelivery && s.chaos.duplicate(d) {
 		if c.push {
 			c.messages++
 			c.bytes += d.size

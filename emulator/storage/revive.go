@@ -37,6 +37,7 @@ func (s *Store) revive() error {
 // reopen replaces the database; where it cannot be opened for writing it is opened for reading, so that reads go on.
 func (s *Store) reopen() error {
 	_ = closeDB(s.db)
+	s.generation.Add(1)
 	s.health.failed.Store(nil)
 	s.health.background.Store(nil)
 	db, err := s.openDB(false)

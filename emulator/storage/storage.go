@@ -69,6 +69,8 @@ type Store struct {
 	space    space
 	poisoned bool // a batch panicked in Pebble, whose locks it still holds
 
+	generation atomic.Int64
+
 	commits atomic.Int64
 	synced  atomic.Int64
 }
@@ -183,6 +185,10 @@ func (s *Store) done() {
 		s.idle.Broadcast()
 	}
 }
+
+// Generation counts how often the store was opened afresh after a failure. When it moves, writes that were visible and never became
+// durable are gone, and what was remembered of them must be forgotten.
+func (s *Store) Generation() int64 { return s.generation.Load() }
 
 // Close refuses new reads and writes, waits for those under way and for open snapshots, and gives the folder free.
 func (s *Store) Close() error {

@@ -118,7 +118,7 @@ func (c *Catalogue) Check(condition Condition) error {
 		return refused
 	}
 	if !check.valid(condition.Name) {
-		refused.Message += fmt.Sprintf(": this is no name of a %s", check.sort)
+		refused.Message += fmt.Sprintf(": malformed %s name", check.sort)
 		return refused
 	}
 	if check.space != "" && !c.opened[check.space+" "+firstSegment(condition.Name)] {

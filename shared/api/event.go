@@ -32,12 +32,11 @@ type EventReader func(h http.Header, body []byte) ([]action.Occurrence, error)
 func (b Border) ServeEvents(operations Events, read EventReader) http.Handler {
 	face := &eventFace{border: b, operations: operations, read: read}
 	mux := http.NewServeMux()
-	mux.Handle(calloutv1connect.NewEventServiceHandler(face, b.connectOptions(MaxEventsBody),
-		connect.WithCodec(eventCodec{name: "json"}), connect.WithCodec(eventCodec{name: "json; charset=utf-8"})))
+	path, procedures := calloutv1connect.NewEventServiceHandler(face, b.connectOptions(MaxEventsBody),
+		connect.WithCodec(eventCodec{name: "json"}), connect.WithCodec(eventCodec{name: "json; charset=utf-8"}))
+	mux.Handle(path, onlyMethods(calloutv1.EventService_ServiceDesc, procedures))
 	mux.HandleFunc("POST /v1/events", face.post)
-	mux.HandleFunc("/v1/events", func(w http.ResponseWriter, r *http.Request) {
-		b.newGateway().ServeHTTP(w, r) // it has no routes: this is its answer for a method that is not served
-	})
+	mux.HandleFunc("/v1/events", func(w http.ResponseWriter, _ *http.Request) { writeRoutingError(w, http.StatusMethodNotAllowed) })
 	return b.Authenticated(mux)
 }
 

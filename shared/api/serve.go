@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"path"
+	"strings"
 
 	"connectrpc.com/connect"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -84,13 +88,39 @@ func (b Border) newGateway() *runtime.ServeMux {
 			WriteError(w, err)
 		}),
 		runtime.WithRoutingErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, code int) {
-			if code == http.StatusMethodNotAllowed {
-				writeStatus(w, code, status.New(codes.Unimplemented, "Method Not Allowed"))
-				return
-			}
-			writeStatus(w, http.StatusNotFound, status.New(codes.NotFound, "Not Found"))
+			writeRoutingError(w, code)
 		}),
 	)
+}
+
+// writeRoutingError answers for a path or a method that is not served.
+func writeRoutingError(w http.ResponseWriter, code int) {
+	if code == http.StatusMethodNotAllowed {
+		writeStatus(w, code, status.New(codes.Unimplemented, "Method Not Allowed"))
+		return
+	}
+	writeStatus(w, http.StatusNotFound, status.New(codes.NotFound, "Not Found"))
+}
+
+// onlyMethods answers for methods that the service does not have, in the shape of the request's protocol: 404 over HTTP, and
+// Unimplemented over gRPC, as its clients expect.
+func onlyMethods(service grpc.ServiceDesc, next http.Handler) http.Handler {
+	known := map[string]bool{}
+	for _, m := range service.Methods {
+		known["/"+service.ServiceName+"/"+m.MethodName] = true
+	}
+	writer := connect.NewErrorWriter()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if known[r.URL.Path] {
+			next.ServeHTTP(w, r)
+			return
+		}
+		code := connect.CodeNotFound
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			code = connect.CodeUnimplemented
+		}
+		_ = writer.Write(w, r, connect.NewError(code, fmt.Errorf("%s has no method %s", service.ServiceName, path.Base(r.URL.Path))))
+	})
 }
 
 // ReadBody reads the whole body of a REST call; TooLarge if it is over the limit.

@@ -21,7 +21,8 @@ func (b Border) action(face actionFace) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(actionv2connect.NewActionServiceHandler(face, b.connectOptions(MaxBody)))
+	path, procedures := actionv2connect.NewActionServiceHandler(face, b.connectOptions(MaxBody))
+	mux.Handle(path, onlyMethods(actionv2.ActionService_ServiceDesc, procedures))
 	mux.Handle("/", bounded(gateway))
 	return b.Authenticated(mux), nil
 }

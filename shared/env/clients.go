@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -32,12 +33,14 @@ const issuerTime = 10 * time.Second
 // Network is how the clients reach their services. Fields that are nil mean the ordinary way; one process and tests put connections in
 // memory there.
 type Network struct {
-	// Firestore and PubSub are connections without transport security.
+	// Firestore and PubSub are connections without transport security; Close closes them.
 	Firestore, PubSub *grpc.ClientConn
 	// Issuer reaches the issuers.
 	Issuer http.RoundTripper
 	// Targets replaces the egress client, and with it the policy at dial.
 	Targets *http.Client
+	// Own are this process's listeners, which no target may name.
+	Own []netip.AddrPort
 }
 
 // Clients is what functions are made from.
@@ -69,9 +72,11 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	if err != nil {
 		return err
 	}
-	if c.Egress, err = egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny); err != nil {
+	policy, err := egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny)
+	if err != nil {
 		return err
 	}
+	c.Egress = policy.WithOwn(n.Own...)
 	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
 		return err
 	}
@@ -156,16 +161,16 @@ func (c *Clients) connect(conn *grpc.ClientConn, emulator string) ([]option.Clie
 		if err != nil {
 			return nil, err
 		}
-		c.closers = append(c.closers, func() error { _ = conn.Close(); return nil })
+		c.closers = append(c.closers, conn.Close)
 	}
 	return []option.ClientOption{option.WithGRPCConn(conn), option.WithoutAuthentication(), option.WithTelemetryDisabled()}, nil
 }
 
-// Close closes all clients, the last opened first.
+// Close closes all clients, the last opened first. Clients that share a connection all close it: that only the first can is no error.
 func (c *Clients) Close() error {
 	var errs []error
 	for i := len(c.closers) - 1; i >= 0; i-- {
-		if err := c.closers[i](); status.Code(err) != codes.Canceled { // clients that share a connection find it closed
+		if err := c.closers[i](); status.Code(err) != codes.Canceled {
 			errs = append(errs, err)
 		}
 	}

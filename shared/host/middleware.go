@@ -11,6 +11,7 @@ import (
 
 	connectcors "connectrpc.com/cors"
 	"github.com/rs/cors"
+	"google.golang.org/grpc/codes"
 
 	"github.com/callout-dev/callout/shared/logging"
 )
@@ -42,7 +43,7 @@ func observe(log *slog.Logger, next http.Handler) http.Handler {
 			if p := recover(); p != nil && p != http.ErrAbortHandler {
 				log.ErrorContext(r.Context(), "panic", "panic", p, "stack", string(debug.Stack()))
 				if seen.status == 0 {
-					http.Error(seen, "internal error", http.StatusInternalServerError)
+					refuse(seen, http.StatusInternalServerError, codes.Internal, "An internal error occurred")
 				}
 			}
 			log.LogAttrs(r.Context(), levelOf(seen.status), "request",

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"google.golang.org/grpc/codes"
 
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/logging"
@@ -37,32 +38,33 @@ type pushHandler struct {
 func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if r.Method != http.MethodPost {
-		http.Error(w, "POST only", http.StatusMethodNotAllowed)
+		refuse(w, http.StatusMethodNotAllowed, codes.Unimplemented, "Method Not Allowed")
 		return
 	}
 	if err := p.guard.Authenticate(ctx, r.Header.Get("Authorization")); err != nil {
 		p.log.WarnContext(ctx, "push refused", logging.Err, err)
-		http.Error(w, "this is for the queue only", pushRefusal(err))
+		status, code := pushRefusal(err)
+		refuse(w, status, code, "this is for the queue only")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		http.Error(w, "push too large", http.StatusRequestEntityTooLarge)
+		refuse(w, http.StatusRequestEntityTooLarge, codes.ResourceExhausted, "push too large")
 		return
 	}
 	if err != nil {
-		http.Error(w, "body not readable", http.StatusBadRequest)
+		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "body not readable")
 		return
 	}
 	e, err := pushEvent(body)
 	if err != nil {
-		http.Error(w, "not a push of Pub/Sub", http.StatusBadRequest)
+		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "not a push of Pub/Sub")
 		return
 	}
 	if err := p.event(ctx, e); err != nil {
 		if !acknowledge(err) {
 			p.log.WarnContext(ctx, "push comes back", logging.Err, err)
-			http.Error(w, "try again", http.StatusServiceUnavailable)
+			refuse(w, http.StatusServiceUnavailable, codes.Unavailable, "try again")
 			return
 		}
 		p.log.ErrorContext(ctx, "push given up", logging.Err, err)
@@ -70,14 +72,14 @@ func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func pushRefusal(err error) int {
+func pushRefusal(err error) (int, codes.Code) {
 	switch errs.KindOf(err) {
 	case errs.Unavailable:
-		return http.StatusServiceUnavailable
+		return http.StatusServiceUnavailable, codes.Unavailable
 	case errs.PermissionDenied:
-		return http.StatusForbidden
+		return http.StatusForbidden, codes.PermissionDenied
 	default:
-		return http.StatusUnauthorized
+		return http.StatusUnauthorized, codes.Unauthenticated
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/callout-dev/callout/shared/env"
 )
 
@@ -45,14 +47,18 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte(`{"status":"ok"}` + "\n"))
 }
 
-// notFound has the shape that REST callers know (actions-v2.md section 3.2).
 func notFound(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, http.StatusNotFound, codes.NotFound, "Not Found")
+}
+
+// refuse answers in the shape that REST callers know (actions-v2.md section 3.2).
+func refuse(w http.ResponseWriter, status int, code codes.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusNotFound)
+	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
-		Code    int    `json:"code"`
-		Message string `json:"message"`
-	}{5, "Not Found"})
+		Code    codes.Code `json:"code"`
+		Message string     `json:"message"`
+	}{code, message})
 }
 
 // NewServer makes a server for HTTP/1.1 and h2c.

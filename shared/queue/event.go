@@ -160,7 +160,7 @@ func FromCloudEvent(e cloudevents.Event) (action.Occurrence, error) {
 		return action.Occurrence{}, err
 	}
 	if err := e.Validate(); err != nil {
-		return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "CloudEvent: %s", strings.TrimSpace(strings.ReplaceAll(err.Error(), "\n", "; ")))
+		return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "CloudEvent: %s", strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "; "))
 	}
 	if e.DataBase64 {
 		return action.Occurrence{}, errs.Newf(errs.InvalidArgument, "data_base64 is not taken: data must be JSON")

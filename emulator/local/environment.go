@@ -1,0 +1,97 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/seal"
+)
+
+// sealKeyFile holds the key that seals secrets at rest.
+const sealKeyFile = "seal.key"
+
+// own are the variables that name services: an installation on one machine sets them itself.
+var own = []string{"PORT", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CALLOUT_DATABASE",
+	"CALLOUT_ISSUER", "CALLOUT_AUDIENCE", "CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_AUDIENCE", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_EGRESS_ALLOW"}
+
+// environment is the configuration of the functions of this process.
+func (g *ground) environment(c Config) (env.Config, error) {
+	variables := map[string]string{}
+	for _, entry := range c.Environ {
+		name, value, _ := strings.Cut(entry, "=")
+		variables[name] = value
+	}
+	allow := strings.Trim(c.EgressAllow+","+variables["CALLOUT_EGRESS_ALLOW"], ",")
+	for _, name := range own {
+		delete(variables, name)
+	}
+	if variables["CALLOUT_SEAL_KEYS"] == "" {
+		key, err := sealKey(c.Data)
+		if err != nil {
+			return env.Config{}, err
+		}
+		variables["CALLOUT_SEAL_KEYS"] = key
+	}
+	variables["GOOGLE_CLOUD_PROJECT"] = Project
+	variables["CALLOUT_ISSUER"] = g.issuerURL
+	variables["CALLOUT_AUDIENCE"] = Audience
+	variables["CALLOUT_PUSH_ISSUER"] = g.issuerURL
+	variables["CALLOUT_PUSH_AUDIENCE"] = PushAudience
+	variables["CALLOUT_PUSH_ACCOUNTS"] = PushAccount
+	variables["CALLOUT_EGRESS_ALLOW"] = allow
+	var environ []string
+	for name, value := range variables {
+		environ = append(environ, name+"="+value)
+	}
+	config, err := env.Read(environ)
+	if err != nil {
+		return config, fmt.Errorf("configuration: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	return config, nil
+}
+
+// sealKey reads the key from the data folder, or makes it; without a folder it lives as long as the process.
+func sealKey(data string) (string, error) {
+	if data == "" {
+		return seal.NewKey("k1"), nil
+	}
+	path := filepath.Join(data, sealKeyFile)
+	text, err := os.ReadFile(path)
+	if err == nil {
+		key := strings.TrimSpace(string(text))
+		if _, err := seal.New(key); err != nil {
+			return "", fmt.Errorf("%s: %w; put the right key back: without it the secrets in the data cannot be read", path, err)
+		}
+		return key, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	key := seal.NewKey("k1")
+	return key, writeFile(path, []byte(key+"\n"))
+}
+
+// Environment lists the variables, NAME=value, that functions in other processes need. The seal key is named by its file.
+func (l *Local) Environment() []string {
+	seal := `CALLOUT_SEAL_KEYS="$(cat ` + filepath.Join(filepath.Dir(l.File), sealKeyFile) + `)"`
+	if l.config.Data == "" {
+		seal = "CALLOUT_SEAL_KEYS=… # any: with -data= secrets live as long as the functions"
+	}
+	return []string{
+		"GOOGLE_CLOUD_PROJECT=" + Project,
+		"FIRESTORE_EMULATOR_HOST=" + l.Info.Firestore,
+		"PUBSUB_EMULATOR_HOST=" + l.Info.PubSub,
+		"CALLOUT_ISSUER=" + l.Info.Issuer,
+		"CALLOUT_AUDIENCE=" + Audience,
+		"CALLOUT_PUSH_ISSUER=" + l.Info.Issuer,
+		"CALLOUT_PUSH_AUDIENCE=" + PushAudience,
+		"CALLOUT_PUSH_ACCOUNTS=" + PushAccount,
+		"CALLOUT_EGRESS_ALLOW=" + l.config.EgressAllow,
+		seal,
+	}
+}

@@ -1,0 +1,198 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/callout-dev/callout/emulator/firestore"
+	"github.com/callout-dev/callout/emulator/issuer"
+	"github.com/callout-dev/callout/emulator/memnet"
+	"github.com/callout-dev/callout/emulator/pubsub"
+	"github.com/callout-dev/callout/emulator/storage"
+	"github.com/callout-dev/callout/infra"
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+)
+
+// ground is what functions stand on: the services, each reachable in memory and, if wanted, on a port.
+type ground struct {
+	config    Config
+	store     *storage.Store
+	firestore *firestore.Server
+	pubsub    *pubsub.Server
+	issuer    *issuer.Issuer
+	push      *pushTransport
+
+	firestoreRPC, pubsubRPC   service
+	issuerHTTP                *http.Server
+	issuerMemory              *memnet.Listener
+	issuerURL                 string
+	firestoreConn, pubsubConn *grpc.ClientConn
+	addresses                 []net.Addr
+	failed                    chan error
+}
+
+// service is a gRPC server and where it listens.
+type service struct {
+	server *grpc.Server
+	addr   net.Addr // nil without a port
+}
+
+func openGround(c Config, api string) (*ground, error) {
+	g := &ground{config: c, push: newPushTransport(), failed: make(chan error, 8)}
+	if err := g.open(c, api); err != nil {
+		return nil, errors.Join(err, g.close(context.Background()))
+	}
+	return g, nil
+}
+
+func (g *ground) open(c Config, api string) error {
+	var err error
+	if g.store, err = storage.Open(storage.Options{Dir: c.Data, Log: c.Log}); err != nil {
+		return err
+	}
+	if err := g.openIssuer(c, api); err != nil {
+		return err
+	}
+	indexes, err := firestore.ParseIndexes(infra.FirestoreIndexes())
+	if err != nil {
+		return err
+	}
+	g.firestore, err = firestore.New(firestore.Options{Store: g.store, Indexes: indexes, Strict: true, History: c.History, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	g.pubsub, err = pubsub.New(g.store, pubsub.Options{Transport: g.push, Tokens: g.issuer, Log: c.Log})
+	if err != nil {
+		return err
+	}
+	if g.firestoreRPC, g.firestoreConn, err = g.serve(c, "firestore", c.Firestore, g.firestore.Register); err != nil {
+		return fmt.Errorf("firestore: %w", err)
+	}
+	if g.pubsubRPC, g.pubsubConn, err = g.serve(c, "pubsub", c.PubSub, g.pubsub.Register); err != nil {
+		return fmt.Errorf("pubsub: %w", err)
+	}
+	return nil
+}
+
+// serve puts a gRPC service in memory and, if there is an address, on a port.
+func (g *ground) serve(c Config, name, address string, register func(grpc.ServiceRegistrar)) (service, *grpc.ClientConn, error) {
+	s := service{server: grpc.NewServer(grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes))}
+	register(s.server)
+	memory := memnet.Listen(name)
+	listeners := []net.Listener{memory}
+	if address != "" {
+		port, err := c.listen(address)
+		if err != nil {
+			return s, nil, err
+		}
+		s.addr = port.Addr()
+		g.addresses = append(g.addresses, s.addr)
+		listeners = append(listeners, port)
+	}
+	for _, l := range listeners {
+		go func() { g.report(s.server.Serve(l)) }()
+	}
+	conn, err := grpc.NewClient("passthrough:///"+name, grpc.WithContextDialer(memory.DialAddr),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return s, conn, err
+}
+
+func (g *ground) report(err error) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+		select {
+		case g.failed <- err:
+		default:
+		}
+	}
+}
+
+func (g *ground) openIssuer(c Config, api string) error {
+	g.issuerMemory = memnet.Listen("issuer")
+	listeners := []net.Listener{g.issuerMemory}
+	g.issuerURL = "http://127.0.0.1"
+	if c.Issuer != "" {
+		port, err := c.listen(c.Issuer)
+		if err != nil {
+			return fmt.Errorf("issuer: %w", err)
+		}
+		g.addresses = append(g.addresses, port.Addr())
+		g.issuerURL = baseURL(port.Addr())
+		listeners = append(listeners, port)
+	}
+	var err error
+	g.issuer, err = issuer.Open(issuer.Config{
+		URL: g.issuerURL, Audience: Audience, PushAudience: PushAudience, ConsoleRedirect: api + "/console/callback",
+		Dir: c.Data, Log: c.Log, NewKey: c.NewKey,
+	})
+	if err != nil {
+		return err
+	}
+	g.issuerHTTP = host.NewServer(g.issuer, c.Log)
+	for _, l := range listeners {
+		go func() { g.report(g.issuerHTTP.Serve(l)) }()
+	}
+	return nil
+}
+
+// network connects the functions of this process in memory.
+func (g *ground) network() env.Network {
+	return env.Network{
+		Firestore: g.firestoreConn,
+		PubSub:    g.pubsubConn,
+		Issuer:    &http.Transport{DialContext: g.issuerMemory.DialContext},
+	}
+}
+
+// ownAddresses are the listeners that no target may name.
+func (l *Local) ownAddresses() []netip.AddrPort {
+	var own []netip.AddrPort
+	for _, addr := range append([]net.Addr{l.listener.Addr()}, l.ground.addresses...) {
+		if tcp, ok := addr.(*net.TCPAddr); ok {
+			own = append(own, tcp.AddrPort())
+		}
+	}
+	return own
+}
+
+// stopPushing hands nothing more out and waits for the pushes under way.
+func (g *ground) stopPushing(ctx context.Context) error {
+	if g.pubsub == nil {
+		return nil
+	}
+	return g.pubsub.Close(ctx)
+}
+
+func (g *ground) close(ctx context.Context) error {
+	var problems []error
+	if g.issuerHTTP != nil {
+		if g.issuerHTTP.Shutdown(ctx) != nil {
+			problems = append(problems, g.issuerHTTP.Close())
+		}
+	}
+	problems = append(problems, g.stopPushing(ctx))
+	for _, conn := range []*grpc.ClientConn{g.firestoreConn, g.pubsubConn} {
+		if conn != nil {
+			_ = conn.Close() // the clients may have closed it
+		}
+	}
+	for _, s := range []service{g.pubsubRPC, g.firestoreRPC} {
+		if s.server != nil {
+			s.server.Stop()
+		}
+	}
+	if g.firestore != nil {
+		g.firestore.Close()
+	}
+	if g.store != nil {
+		problems = append(problems, g.store.Close())
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,144 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/callout-dev/callout/functions/all"
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+)
+
+// drainTime is how long pushes and requests under way may take after a stop: less than the 10 s that a stop may take in all.
+const drainTime = 8 * time.Second
+
+// Local is a running installation.
+type Local struct {
+	config   Config
+	ground   *ground
+	clients  *env.Clients // nil where the functions run elsewhere
+	api      *http.Server
+	listener net.Listener
+	stopTick context.CancelFunc
+	serving  chan error
+	// File is the path of local.json.
+	File string
+	// Info is what local.json holds.
+	Info Info
+}
+
+// Start opens everything and returns when all of it is ready. Close it.
+func Start(ctx context.Context, c Config) (*Local, error) {
+	l := &Local{config: c, serving: make(chan error, 1)}
+	if err := l.start(ctx); err != nil {
+		return nil, errors.Join(err, l.Close(ctx))
+	}
+	return l, nil
+}
+
+func (l *Local) start(ctx context.Context) error {
+	var err error
+	if l.listener, err = l.config.listen(l.config.Listen); err != nil {
+		return err
+	}
+	api := baseURL(l.listener.Addr())
+	if l.ground, err = openGround(l.config, api); err != nil {
+		return err
+	}
+	handler, err := l.functions(ctx)
+	if err != nil {
+		return err
+	}
+	l.ground.push.set(api, handler)
+	base := l.config.Functions
+	if base == "" {
+		base = api
+	}
+	if err := l.ground.makeTopics(ctx, base); err != nil {
+		return fmt.Errorf("make topics: %w", err)
+	}
+	if err := l.writeInfo(api); err != nil {
+		return err
+	}
+	var tick context.Context
+	tick, l.stopTick = context.WithCancel(context.WithoutCancel(ctx))
+	go l.ground.tick(tick)
+	l.api = host.NewServer(handler, l.config.Log)
+	go func() { l.serving <- l.api.Serve(l.listener) }()
+	return nil
+}
+
+// functions makes the handler of the API's port: all functions, or only the health check where they run elsewhere.
+func (l *Local) functions(ctx context.Context) (http.Handler, error) {
+	config, err := l.ground.environment(l.config)
+	if err != nil {
+		return nil, err
+	}
+	network := l.ground.network()
+	network.Targets = l.config.Targets
+	network.Own = l.ownAddresses()
+	l.clients, err = env.Open(ctx, config, network, l.config.Log)
+	if err != nil {
+		return nil, err
+	}
+	functions := all.Functions()
+	if l.config.Functions != "" {
+		functions = nil
+	}
+	return host.Routes(l.clients, functions)
+}
+
+// Wait returns when serving fails, or nil when ctx ends.
+func (l *Local) Wait(ctx context.Context) error {
+	select {
+	case err := <-l.serving:
+		return err
+	case err := <-l.ground.failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Close stops in order: no more ticks, requests and pushes under way finish, then the ground goes. It takes 10 s at the longest.
+func (l *Local) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if l.stopTick != nil {
+		l.stopTick()
+	}
+	var problems []error
+	if l.ground != nil {
+		problems = append(problems, l.ground.stopPushing(ctx))
+	}
+	if l.api != nil {
+		if l.api.Shutdown(ctx) != nil {
+			problems = append(problems, l.api.Close())
+		}
+	} else if l.listener != nil {
+		problems = append(problems, l.listener.Close())
+	}
+	if l.clients != nil {
+		problems = append(problems, l.clients.Close())
+	}
+	if l.ground != nil {
+		problems = append(problems, l.ground.close(ctx))
+	}
+	return errors.Join(problems...)
+}
+
+// baseURL is the URL of a listener, with this machine's name where it listens everywhere.
+func baseURL(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok {
+		return "http://" + addr.String()
+	}
+	if tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", tcp.Port)
+	}
+	return "http://" + tcp.String()
+}

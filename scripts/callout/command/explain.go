@@ -1,0 +1,108 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/callout-dev/callout/scripts/callout/access"
+	"github.com/callout-dev/callout/scripts/callout/feed"
+	"github.com/callout-dev/callout/scripts/callout/terminal"
+)
+
+const (
+	hintToken      = "The token was not accepted: --client, --client-id, --service-account or --token say who is calling, and --issuer who vouches for it."
+	hintPermission = "The caller lacks the permission for this; locally --client admin has all of them."
+	hintNobody     = `Is it running? Start "go run ./emulator", or say with --api and --issuer where it is.`
+	hintMissing    = `Start "go run ./emulator" first (where it has another -data, say --data), or give --api and --issuer and who is calling.`
+	hintCallout    = "Is --api the address of a Callout API?"
+)
+
+// explain words an error for people: the API's own message with its id, without the layers it came through, and what to do next.
+func (a *app) explain(err error) (message, hint string) {
+	if missing, ok := errors.AsType[*access.MissingError](err); ok {
+		return missing.Error(), hintMissing
+	}
+	if refused, ok := errors.AsType[*access.RefusedError](err); ok {
+		return terminal.Line(refused.Error()), hintToken
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted", ""
+	}
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return a.explainCall(e)
+	}
+	if e, ok := errors.AsType[*feed.Refusal](err); ok {
+		return terminal.Line(e.Message), hintFor(codeOf(e.Status), e.Message, true)
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return explainNetwork(e)
+	}
+	return terminal.Line(err.Error()), ""
+}
+
+// hintFor says what to do about an answer of the API.
+func hintFor(code connect.Code, message string, detailed bool) string {
+	switch {
+	case code == connect.CodeUnauthenticated:
+		return hintToken
+	case code == connect.CodePermissionDenied, strings.Contains(message, "(AUTHZ-cdgFk)"):
+		return hintPermission
+	case code == connect.CodeUnimplemented && !detailed:
+		return hintCallout
+	}
+	return ""
+}
+
+func codeOf(status int) connect.Code {
+	switch status {
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied
+	}
+	return connect.CodeUnknown
+}
+
+// explainCall words the failure of a call over Connect.
+func (a *app) explainCall(e *connect.Error) (message, hint string) {
+	if connect.IsWireError(e) {
+		return terminal.Line(e.Message()), hintFor(e.Code(), e.Message(), true)
+	}
+	if network, ok := errors.AsType[*url.Error](e); ok { // the issuer, asked for a new token
+		return explainNetwork(network)
+	}
+	if e.Code() == connect.CodeDeadlineExceeded {
+		return a.api + " does not answer in time", ""
+	}
+	message, hint = unreachable(a.api, e.Unwrap())
+	if hint == "" {
+		hint = hintFor(e.Code(), e.Message(), false)
+	}
+	return message, hint
+}
+
+// explainNetwork says whom it could not reach and why, without the path.
+func explainNetwork(e *url.Error) (message, hint string) {
+	where := "the server"
+	if u, err := url.Parse(e.URL); err == nil {
+		where = u.Scheme + "://" + u.Host
+	}
+	if e.Timeout() {
+		return where + " does not answer in time", ""
+	}
+	return unreachable(where, e.Err)
+}
+
+// unreachable words what came in the place of an answer.
+func unreachable(where string, err error) (message, hint string) {
+	if network, ok := errors.AsType[*net.OpError](err); ok && network.Op == "dial" {
+		return "nobody answers at " + where + ": " + terminal.Line(network.Err.Error()), hintNobody
+	}
+	return terminal.Line(where + ": " + err.Error()), ""
+}

@@ -1,0 +1,346 @@
+package command_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/callout-dev/callout/emulator/issuer"
+	"github.com/callout-dev/callout/emulator/memnet"
+	"github.com/callout-dev/callout/functions/publish"
+	"github.com/callout-dev/callout/scripts/callout/command"
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/api"
+	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/errs"
+)
+
+const (
+	apiAddress    = "127.0.0.1:8080"
+	issuerAddress = "127.0.0.1:8082"
+	listenAddress = "127.0.0.1:9000"
+)
+
+// signingKeys are made once: they cost more than all else here.
+var signingKeys = sync.OnceValue(func() []*rsa.PrivateKey {
+	var keys []*rsa.PrivateKey
+	for range 2 {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic(err)
+		}
+		keys = append(keys, key)
+	}
+	return keys
+})
+
+// world is an installation in memory: the real issuer, and the API's real faces before targets, executions and events that are only lists.
+type world struct {
+	t    *testing.T
+	data string // folder with local.json
+	env  map[string]string
+
+	targets    *targetList
+	executions *executionList
+	events     *eventList
+	// before may answer a request to the API in its place.
+	before func(w http.ResponseWriter, r *http.Request) bool
+
+	mu        sync.Mutex
+	listeners map[string]*memnet.Listener
+}
+
+// inWorld runs a test in a bubble, where nothing but the test makes time pass.
+func inWorld(t *testing.T, test func(w *world)) {
+	t.Helper()
+	keys := signingKeys()
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		w := &world{t: t, data: t.TempDir(), env: map[string]string{}, listeners: map[string]*memnet.Listener{},
+			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}}
+		i, err := issuer.Open(issuer.Config{URL: "http://" + issuerAddress, Audience: "callout", Dir: filepath.Join(w.data, "issuer"),
+			NewKey: func() (*rsa.PrivateKey, error) { n++; return keys[n%2], nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.serve(issuerAddress, i)
+		w.serve(apiAddress, w.api())
+		w.writeLocal(map[string]any{"api": "http://" + apiAddress, "issuer": "http://" + issuerAddress, "audience": "callout", "clients": i.Clients(),
+			"serviceAccount": w.keyFile()})
+		test(w)
+	})
+}
+
+func (w *world) keyFile() string { return filepath.Join(w.data, "issuer", "service-account.json") }
+
+func (w *world) writeLocal(content any) {
+	w.t.Helper()
+	text, err := json.Marshal(content)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.data, "local.json"), text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) api() http.Handler {
+	w.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DialContext: w.dial, DisableKeepAlives: true}}
+	border := api.Border{Log: slog.New(slog.DiscardHandler), Guard: &auth.Guard{Roles: auth.DefaultRoles(),
+		Verifier: auth.NewVerifier("http://"+issuerAddress, "callout", client)}}
+	targets, err := border.ServeTargets(w.targets)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	executions, err := border.ServeExecutions(w.executions)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	events := border.ServeEvents(w.events, publish.Read)
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch {
+		case w.before != nil && w.before(rw, r):
+		case r.URL.Path == "/v1/events":
+			events.ServeHTTP(rw, r)
+		case strings.Contains(r.URL.Path, "Execution"):
+			executions.ServeHTTP(rw, r)
+		default:
+			targets.ServeHTTP(rw, r)
+		}
+	})
+}
+
+func (w *world) serve(address string, handler http.Handler) {
+	l, err := w.listen(context.Background(), "tcp", address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // always http.ErrServerClosed
+	}()
+	w.t.Cleanup(func() {
+		_ = server.Close()
+		<-done
+	})
+}
+
+func (w *world) listen(_ context.Context, network, address string) (net.Listener, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listeners[address] != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: syscall.EADDRINUSE}
+	}
+	l := memnet.Listen(address)
+	w.listeners[address] = l
+	return l, nil
+}
+
+func (w *world) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	w.mu.Lock()
+	l := w.listeners[address]
+	w.mu.Unlock()
+	if l == nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+	}
+	return l.Dial(ctx)
+}
+
+// result is what a command left behind.
+type result struct {
+	code     int
+	out, err string
+}
+
+// process is one that reads input, with the world's network and data folder.
+func (w *world) process(input string, args ...string) (command.Process, *bytes.Buffer, *bytes.Buffer) {
+	var out, err bytes.Buffer
+	getenv := func(name string) string {
+		if value, ok := w.env[name]; ok {
+			return value
+		}
+		if name == "CALLOUT_DATA" {
+			return w.data
+		}
+		return ""
+	}
+	return command.Process{Args: args, In: strings.NewReader(input), Out: &out, Err: &err, Getenv: getenv, Dial: w.dial, Listen: w.listen}, &out, &err
+}
+
+func (w *world) run(args ...string) result { return w.runWith("", args...) }
+
+func (w *world) runWith(input string, args ...string) result {
+	p, out, err := w.process(input, args...)
+	code := command.Run(w.t.Context(), p)
+	return result{code, out.String(), err.String()}
+}
+
+// ok runs a command that must succeed in silence, and gives what it printed.
+func (w *world) ok(args ...string) string {
+	w.t.Helper()
+	r := w.run(args...)
+	if r.code != command.ExitFine || r.err != "" {
+		w.t.Fatalf("callout %s: exit %d, %s", strings.Join(args, " "), r.code, r.err)
+	}
+	return r.out
+}
+
+// fails runs a command that must fail with this code and say all of these.
+func (w *world) fails(code int, args []string, says ...string) {
+	w.t.Helper()
+	r := w.run(args...)
+	if r.code != code {
+		w.t.Errorf("callout %s: exit %d, want %d; %s", strings.Join(args, " "), r.code, code, r.err)
+	}
+	wantSaid(w.t, r.err, says...)
+}
+
+func wantSaid(t *testing.T, text string, says ...string) {
+	t.Helper()
+	for _, s := range says {
+		if !strings.Contains(text, s) {
+			t.Errorf("it says\n%s\nand not %q", text, s)
+		}
+	}
+}
+
+// targetList is api.Targets, kept in memory.
+type targetList struct {
+	mu   sync.Mutex
+	all  []action.Target
+	made int
+}
+
+func (l *targetList) Create(_ context.Context, _ auth.Caller, t action.Target) (action.Target, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := t.Validate(); err != nil {
+		return t, err
+	}
+	l.made++
+	t.ID = action.TargetID("t" + string(rune('0'+l.made)))
+	t.Created, t.Changed = time.Now(), time.Now()
+	t.SigningKeys = []action.SigningKey{{Value: action.Secret("key-of-" + t.Name)}}
+	l.all = append(l.all, t)
+	return t, nil
+}
+
+func (l *targetList) Update(_ context.Context, _ auth.Caller, id action.TargetID, c action.TargetChange) (action.Target, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.all, func(t action.Target) bool { return t.ID == id })
+	if i < 0 {
+		return action.Target{}, false, errs.New(errs.NotFound, "COMMAND-xj14f2cccn", "Target not found")
+	}
+	t, _, err := c.Apply(l.all[i], time.Now(), action.NewSigningKey)
+	if err == nil {
+		t.Changed = time.Now()
+		l.all[i] = t
+	}
+	return t, false, err
+}
+
+func (l *targetList) Delete(_ context.Context, _ auth.Caller, id action.TargetID) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = slices.DeleteFunc(l.all, func(t action.Target) bool { return t.ID == id })
+	return time.Now(), nil
+}
+
+func (l *targetList) Get(context.Context, auth.Caller, action.TargetID) (action.Target, error) {
+	return action.Target{}, errs.Newf(errs.Unimplemented, "not asked for by this client")
+}
+
+func (l *targetList) List(_ context.Context, _ auth.Caller, q action.TargetQuery) ([]action.Target, int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	page, total := q.Select(l.all)
+	return page, total, nil
+}
+
+func (l *targetList) get(name string) action.Target {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.all, func(t action.Target) bool { return t.Name == name })
+	if i < 0 {
+		return action.Target{}
+	}
+	return l.all[i]
+}
+
+// executionList is api.Executions, kept in memory.
+type executionList struct {
+	mu  sync.Mutex
+	all []action.Execution
+}
+
+func (l *executionList) Set(_ context.Context, _ auth.Caller, c action.Condition, targets []action.TargetID) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := action.ValidateTargets(targets); err != nil {
+		return time.Time{}, err
+	}
+	l.all = slices.DeleteFunc(l.all, func(e action.Execution) bool { return e.Condition == c })
+	if len(targets) > 0 {
+		l.all = append(l.all, action.Execution{Condition: c, Targets: targets, Created: time.Now(), Changed: time.Now()})
+	}
+	return time.Now(), nil
+}
+
+func (l *executionList) List(_ context.Context, _ auth.Caller, q action.ExecutionQuery) ([]action.Execution, int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	page, total := q.Select(l.all)
+	return page, total, nil
+}
+
+func (l *executionList) Names(context.Context, auth.Caller) (action.Names, error) {
+	return action.Names{}, nil
+}
+
+// eventList is api.Events: it takes an event that it knows already once, as dispatch does.
+type eventList struct {
+	mu   sync.Mutex
+	ids  map[string]bool
+	all  []action.Occurrence
+	keys []string // Idempotency-Key of each call
+}
+
+func (l *eventList) Publish(_ context.Context, _ auth.Caller, events []action.Occurrence, key string) ([]action.EventID, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keys = append(l.keys, key)
+	ids := make([]action.EventID, len(events))
+	for i, e := range events {
+		if err := e.Complete(time.Now()).Validate(); err != nil {
+			return nil, action.AtIndex(i, err)
+		}
+	}
+	for i, e := range events {
+		if ids[i] = e.ID; e.ID == "" {
+			ids[i] = action.EventID(action.Key(key))
+		}
+		if known := e.Source + " " + string(ids[i]); !l.ids[known] {
+			l.ids[known] = true
+			l.all = append(l.all, e)
+		}
+	}
+	return ids, nil
+}
