@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -62,8 +63,16 @@ func (g *Guard) Authenticate(ctx context.Context, authorization, host string) (C
 	return c, nil
 }
 
+// instance picks by the host as it came, and then without its port: "id.example.org:443" is no other tenant than "id.example.org".
 func (g *Guard) instance(host string) action.InstanceID {
-	if instance, ok := g.Instances[strings.ToLower(host)]; ok {
+	host = strings.ToLower(host)
+	if instance, ok := g.Instances[host]; ok {
+		return instance
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if instance, ok := g.Instances[strings.TrimSuffix(host, ".")]; ok {
 		return instance
 	}
 	return action.DefaultInstance

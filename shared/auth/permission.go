@@ -53,7 +53,8 @@ func DefaultRoles() Roles {
 
 // UnmarshalText reads CALLOUT_ROLES; what is left out is as in DefaultRoles, an unknown permission is an error.
 func (r *Roles) UnmarshalText(text []byte) error {
-	read := Roles{}
+	type document Roles // without this method, or the decoder would want a JSON text for it
+	var read document
 	if err := json.Unmarshal(text, &read); err != nil {
 		return fmt.Errorf(`want {"claim":"…","roles":{"NAME":["permission",…]}}: %w`, err)
 	}

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/sync/singleflight"
 )
 
 // maxToken is the longest token that is looked at.
@@ -24,9 +26,12 @@ type Verifier struct {
 	issuer, audience string
 	client           *http.Client
 
-	mu       sync.Mutex
-	verifier *oidc.IDTokenVerifier
+	flight   singleflight.Group
+	verifier atomic.Pointer[oidc.IDTokenVerifier]
 }
+
+// discoverTime bounds the reading of an issuer's configuration.
+const discoverTime = 10 * time.Second
 
 // NewVerifier makes a verifier that reaches the issuer through client.
 func NewVerifier(issuer, audience string, client *http.Client) *Verifier {
@@ -53,27 +58,39 @@ func (v *Verifier) verify(ctx context.Context, token string) (*oidc.IDToken, err
 	return t, err
 }
 
-// discover reads the issuer's configuration once; failures are not kept.
+// discover gives what reads tokens. Callers that come while the issuer is asked wait for the one answer, each as long as it likes:
+// one after the other they would wait for hours where an issuer does not answer at all.
 func (v *Verifier) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.verifier != nil {
-		return v.verifier, nil
+	if known := v.verifier.Load(); known != nil {
+		return known, nil
 	}
+	answer := v.flight.DoChan("", func() (any, error) { return nil, v.ask(context.WithoutCancel(ctx)) })
+	select {
+	case result := <-answer:
+		return v.verifier.Load(), result.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errUnreachable, ctx.Err())
+	}
+}
+
+// ask reads the issuer's configuration; failures are not kept.
+func (v *Verifier) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, discoverTime)
+	defer cancel()
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, v.client), v.issuer)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
+		return fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	var metadata struct {
 		Keys string `json:"jwks_uri"`
 	}
 	if err := provider.Claims(&metadata); err != nil || metadata.Keys == "" {
-		return nil, fmt.Errorf("%w: its discovery document names no jwks_uri", errUnreachable)
+		return fmt.Errorf("%w: its discovery document names no jwks_uri", errUnreachable)
 	}
 	// The key set outlives this request, and its context gives it nothing but the client.
 	keys := keySet{oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), metadata.Keys)}
-	v.verifier = oidc.NewVerifier(v.issuer, keys, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: algorithms()})
-	return v.verifier, nil
+	v.verifier.Store(oidc.NewVerifier(v.issuer, keys, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: algorithms()}))
+	return nil
 }
 
 type unreachableKey struct{}

@@ -151,6 +151,9 @@ func checkIssuer(issuer string) error {
 	if err != nil || u.Host == "" {
 		return errors.New("is not a URL")
 	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("must not have credentials, a query or a fragment")
+	}
 	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
 		return nil
 	}
@@ -168,6 +171,7 @@ func (c Config) Require(needs ...Need) error {
 	want("GOOGLE_CLOUD_PROJECT", c.Project)
 	want("CALLOUT_ISSUER", c.Issuer)
 	want("CALLOUT_AUDIENCE", c.Audience)
+	needs = slices.Clone(needs) // they are the caller's
 	slices.Sort(needs)
 	for _, need := range slices.Compact(needs) {
 		switch need {

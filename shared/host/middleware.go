@@ -40,15 +40,24 @@ func observe(log *slog.Logger, next http.Handler) http.Handler {
 		seen := &statusWriter{ResponseWriter: w}
 		boundBody(w, r)
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler {
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
 				log.ErrorContext(r.Context(), "panic", "panic", p, "stack", string(debug.Stack()))
 				if seen.status == 0 {
 					refuse(seen, http.StatusInternalServerError, codes.Internal, "An internal error occurred")
+					p = nil
 				}
 			}
-			log.LogAttrs(r.Context(), levelOf(seen.status), "request",
-				slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", seen.status),
+			status := seen.status
+			if status == 0 && p == nil {
+				status = http.StatusOK // what net/http answers for a handler that says nothing
+			}
+			log.LogAttrs(r.Context(), levelOf(status), "request",
+				slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", status),
 				slog.Duration(logging.Took, time.Since(start)))
+			if p != nil {
+				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+			}
 		}()
 		next.ServeHTTP(seen, r)
 	})

@@ -38,6 +38,7 @@ type pushHandler struct {
 func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
 		refuse(w, http.StatusMethodNotAllowed, codes.Unimplemented, "Method Not Allowed")
 		return
 	}

@@ -1,0 +1,11 @@
+package host
+
+import (
+	"log/slog"
+	"net/http"
+)
+
+// NewPushHandler lets tests choose the guard.
+func NewPushHandler(event EventFunc, guard PushGuard, log *slog.Logger) http.Handler {
+	return &pushHandler{event: event, guard: guard, log: log}
+}
