@@ -181,6 +181,13 @@ func (s *subscription) firstReady() *delivery {
 
 // hand gives d to c and, of an ordering key, as many of the following as c may have at once.
 func (s *subscription) hand(d *delivery, c *consumer) {
+	s.give(d, c)
+	if d.lane != nil {
+		s.advance(d.lane)
+	}
+}
+
+func (s *subscription) give(d *delivery, c *consumer) {
 	s.turn++
 	d.turn, d.state, d.holder = s.turn, out, c
 	c.messages++
@@ -204,7 +211,6 @@ func (s *subscription) hand(d *delivery, c *consumer) {
 	}
 	if d.lane != nil {
 		d.lane.handed(c)
-		s.advance(d.lane)
 	}
 }
 
