@@ -252,4 +252,3 @@ func TestPushToken(t *testing.T) {
 		}
 	})
 }
-
