@@ -65,7 +65,7 @@ func (s *subscription) end(why error, deleted bool) (attached bool) {
 // forgetAll drops what is in memory of the messages. What is under way is not waited for, and its end is ignored.
 func (s *subscription) forgetAll() {
 	s.epoch++
-	s.loading = false
+	s.loading, s.ailing = false, false
 	for _, d := range s.live {
 		d.at = -1
 		s.releaseHolder(d)

@@ -44,8 +44,9 @@ type subscription struct {
 	epoch     int  // counts seeks: what was under way before one is forgotten
 	tail      seq  // the last number of the topic that this subscription was told of
 	read      seq
-	marked    seq // there may be marks on disk up to here
-	loading   bool
+	marked    seq  // there may be marks on disk up to here
+	loading   bool // a piece of the backlog is being read
+	ailing    bool // that failed, and is tried again soon
 	live      map[seq]*delivery
 	order     queue // live by number
 	ready     queue
