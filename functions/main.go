@@ -47,7 +47,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	clients, err := env.Open(ctx, config, env.Network{Own: ownAddress(listener)}, log)
+	clients, err := env.Open(ctx, config, env.Network{Own: ownAddress(listener), Stopping: ctx.Done()}, log)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/callout-dev/callout/functions/all"
@@ -24,6 +25,8 @@ type Local struct {
 	api      *http.Server
 	listener net.Listener
 	stopTick context.CancelFunc
+	stopping chan struct{}
+	stopOnce sync.Once
 	serving  chan error
 	// File is the path of local.json.
 	File string
@@ -33,7 +36,7 @@ type Local struct {
 
 // Start opens everything and returns when all of it is ready. Close it.
 func Start(ctx context.Context, c Config) (*Local, error) {
-	l := &Local{config: c, serving: make(chan error, 1)}
+	l := &Local{config: c, serving: make(chan error, 1), stopping: make(chan struct{})}
 	if err := l.start(ctx); err != nil {
 		return nil, errors.Join(err, l.Close(ctx))
 	}
@@ -81,6 +84,7 @@ func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	network := l.ground.network()
 	network.Targets = l.config.Targets
 	network.Own = l.ownAddresses()
+	network.Stopping = l.stopping
 	l.clients, err = env.Open(ctx, config, network, l.config.Log)
 	if err != nil {
 		return nil, err
@@ -108,6 +112,7 @@ func (l *Local) Wait(ctx context.Context) error {
 func (l *Local) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
+	l.stopOnce.Do(func() { close(l.stopping) })
 	if l.stopTick != nil {
 		l.stopTick()
 	}

@@ -34,7 +34,9 @@ type Sweeper struct {
 	Ledger *ledger.Ledger
 	Queue  *queue.Queue
 	Shards int
-	Log    *slog.Logger
+	// Stopping ends a sweep that only waits; what comes due is for the next process then. Nil never does.
+	Stopping <-chan struct{}
+	Log      *slog.Logger
 
 	mu      sync.Mutex
 	running bool
@@ -58,8 +60,15 @@ func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
 		if wait > pace && s.finish() {
 			return nil
 		}
-		if err := sleep(ctx, min(wait, pace)); err != nil {
-			return err
+		timer := time.NewTimer(min(wait, pace))
+		select {
+		case <-timer.C:
+		case <-s.Stopping:
+			timer.Stop()
+			return nil
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
 		}
 	}
 }
@@ -171,15 +180,4 @@ func minTime(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -144,8 +145,12 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
-// failure tells the kinds of broken calls apart.
+// failure tells the kinds of broken calls apart. What net/http says around an error is left out: it quotes the endpoint, whose query may
+// hold a secret, and causes go to the log.
 func failure(err error) Result {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
 	r := Result{Outcome: action.Failed, Error: kindOf(err), Cause: err}
 	if errors.Is(err, context.DeadlineExceeded) {
 		r.Error = action.ErrorTimeout

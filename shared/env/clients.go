@@ -41,6 +41,8 @@ type Network struct {
 	Targets *http.Client
 	// Own are this process's listeners, which no target may name.
 	Own []netip.AddrPort
+	// Stopping is closed when the process begins to stop: what only waits should end then.
+	Stopping <-chan struct{}
 }
 
 // Clients is what functions are made from.
@@ -54,13 +56,15 @@ type Clients struct {
 	Push   *auth.PushGuard
 	Egress *egress.Policy
 	Caller call.Caller
+	// Stopping is closed when the process begins to stop; nil never is.
+	Stopping <-chan struct{}
 
 	closers []func() error
 }
 
 // Open makes the clients. Nothing is dialled before it is used, so a service that is down is no error here.
 func Open(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients, error) {
-	clients := &Clients{Config: c, Log: log}
+	clients := &Clients{Config: c, Log: log, Stopping: n.Stopping}
 	if err := clients.open(ctx, n); err != nil {
 		return nil, errors.Join(fmt.Errorf("open clients: %w", err), clients.Close())
 	}
