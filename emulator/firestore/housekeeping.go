@@ -136,8 +136,14 @@ func (s *schema) expired(d *document, now int64) (bool, error) {
 
 // forgetHistory drops the versions that no read may ask for any more.
 func (s *Server) forgetHistory(now time.Time) error {
+	lower, upper := []byte{service, historyKind}, historyKey(now.Add(-s.history-housekeeping).UnixMicro(), nil)
+	var some bool
+	err := s.store.Scan(lower, upper, false, func([]byte, []byte) bool { some = true; return false })
+	if err != nil || !some { // a range deletion is itself something that every scan must look at
+		return err
+	}
 	b := s.store.NewBatch()
-	b.DeleteRange([]byte{service, historyKind}, historyKey(now.Add(-s.history-housekeeping).UnixMicro(), nil))
+	b.DeleteRange(lower, upper)
 	return s.store.CommitUnsynced(b)
 }
 

@@ -123,7 +123,7 @@ func readFailure(mark []byte) (failed int, due time.Time) {
 
 // fill starts to read from disk if that is where the next message is, and somebody waits for it.
 func (s *subscription) fill() {
-	if s.loading || s.read >= s.tail || len(s.consumers) == 0 || !s.room() {
+	if s.loading || s.ailing || s.read >= s.tail || len(s.consumers) == 0 || !s.room() {
 		return
 	}
 	if s.ready.len() > maxReady/2 || s.readySize > maxReadyBytes/2 {
@@ -145,12 +145,14 @@ func (s *subscription) load(q scan, epoch int) {
 	if s.epoch != epoch {
 		return
 	}
+	s.loading = false
 	if err != nil {
 		s.slog.Error("reading the backlog failed", "subscription", s.name, "error", err)
+		s.ailing = true
 		time.AfterFunc(time.Second, func() { s.retryLoad(epoch) })
+		s.pump()
 		return
 	}
-	s.loading = false
 	s.read = max(s.read, upto)
 	s.skip(skipped)
 	for _, e := range entries {
@@ -163,7 +165,7 @@ func (s *subscription) retryLoad(epoch int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.epoch == epoch {
-		s.loading = false
+		s.ailing = false
 		s.pump()
 	}
 }

@@ -104,11 +104,14 @@ func (s *subscription) giveBack(handouts []handout) {
 	s.pump()
 }
 
-// finishPulls lets calls of Pull answer that have messages, or that do not want to wait for any.
+// finishPulls lets calls of Pull answer that have messages, or that do not want to wait for any. While more are being read from disk, one
+// that has room waits for them.
 func (s *subscription) finishPulls() {
-	idle := s.read == s.tail && !s.loading
+	if len(s.consumers) == 0 {
+		return
+	}
 	for _, c := range slices.Clone(s.consumers) {
-		if c.pull != nil && (len(c.pull.got) > 0 || c.pull.immediate && idle) {
+		if c.pull != nil && (!c.room() || !s.loading && (len(c.pull.got) > 0 || c.pull.immediate)) {
 			s.dropConsumer(c)
 			c.ended(nil)
 		}

@@ -36,22 +36,24 @@ func (s *subscription) join(d *delivery, key string) {
 	}
 }
 
-// advance makes the next message of a lane available if the ones before it allow that.
+// advance makes the next messages of a lane available if the ones before them allow that.
 func (s *subscription) advance(l *lane) {
 	if len(l.items) == 0 {
 		delete(s.lanes, l.key)
 		return
 	}
-	if l.next == len(l.items) {
-		return
-	}
-	d := l.items[l.next]
-	switch {
-	case d.state != held || s.gone:
-	case l.out == 0:
-		s.makeReady(d)
-	case l.holder.many && l.holder.room():
-		s.hand(d, l.holder)
+	for l.next < len(l.items) && !s.gone {
+		d := l.items[l.next]
+		switch {
+		case d.state != held:
+			return
+		case l.out == 0:
+			s.makeReady(d)
+			return
+		case !l.holder.many || !l.holder.room():
+			return
+		}
+		s.give(d, l.holder)
 	}
 }
 

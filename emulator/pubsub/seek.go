@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/callout-dev/callout/emulator/storage"
 )
@@ -161,32 +160,4 @@ func (s *Server) acknowledgedIn(n *snapshot) ([]seq, error) {
 		return true
 	}))
 	return marks, err
-}
-
-// DetachSubscription takes a subscription off its topic: it gets nothing more, and what it had is dropped.
-func (p publisher) DetachSubscription(ctx context.Context, req *pubsubpb.DetachSubscriptionRequest) (*pubsubpb.DetachSubscriptionResponse, error) {
-	name, err := parseSubscription("subscription", req.Subscription)
-	if err != nil {
-		return nil, err
-	}
-	p.s.admin.Lock()
-	defer p.s.admin.Unlock()
-	sub, err := p.s.subscription(name)
-	if err != nil {
-		return nil, err
-	}
-	conf := proto.CloneOf(sub.config())
-	if conf.Detached {
-		return &pubsubpb.DetachSubscriptionResponse{}, nil
-	}
-	conf.Detached = true
-	stage := func(b *storage.Batch) error {
-		b.DeleteRange(idKey(kindMark, sub.id), idKey(kindMark, sub.id+1))
-		return sub.save(b, conf)
-	}
-	return &pubsubpb.DetachSubscriptionResponse{}, p.s.log.commit("detach subscription", stage, func() {
-		sub.end(precondition("subscription %s is detached from its topic", name), false)
-		sub.topic.detach(sub)
-		sub.change(func(c *pubsubpb.Subscription) { c.Detached = true })
-	})
 }

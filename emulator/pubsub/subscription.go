@@ -44,8 +44,9 @@ type subscription struct {
 	epoch     int  // counts seeks: what was under way before one is forgotten
 	tail      seq  // the last number of the topic that this subscription was told of
 	read      seq
-	marked    seq // there may be marks on disk up to here
-	loading   bool
+	marked    seq  // there may be marks on disk up to here
+	loading   bool // a piece of the backlog is being read
+	ailing    bool // that failed, and is tried again soon
 	live      map[seq]*delivery
 	order     queue // live by number
 	ready     queue
@@ -181,6 +182,13 @@ func (s *subscription) firstReady() *delivery {
 
 // hand gives d to c and, of an ordering key, as many of the following as c may have at once.
 func (s *subscription) hand(d *delivery, c *consumer) {
+	s.give(d, c)
+	if d.lane != nil {
+		s.advance(d.lane)
+	}
+}
+
+func (s *subscription) give(d *delivery, c *consumer) {
 	s.turn++
 	d.turn, d.state, d.holder = s.turn, out, c
 	c.messages++
@@ -204,7 +212,6 @@ func (s *subscription) hand(d *delivery, c *consumer) {
 	}
 	if d.lane != nil {
 		d.lane.handed(c)
-		s.advance(d.lane)
 	}
 }
 

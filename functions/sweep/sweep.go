@@ -21,6 +21,9 @@ const (
 	window = time.Minute
 	// pace is how often it looks.
 	pace = time.Second
+	// linger is how long it goes on after a tick though nothing is due: whoever records a retry asks for a sweep once a second at most,
+	// and leaves it to the last one it asked for.
+	linger = 2 * pace
 	// batch is how many deliveries are read at once, claims how many are claimed side by side.
 	batch  = 200
 	claims = 16
@@ -35,7 +38,7 @@ type Sweeper struct {
 
 	mu      sync.Mutex
 	running bool
-	until   time.Time
+	ticked  time.Time
 }
 
 // Handle takes one tick. While a sweep runs in this process, another tick only makes it run longer.
@@ -48,11 +51,14 @@ func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
 		if err := s.sweep(ctx); err != nil {
 			return err
 		}
-		next, ok, err := s.next(ctx)
-		if err != nil || !ok {
+		wait, err := s.next(ctx)
+		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, min(max(time.Until(next), 0), pace)); err != nil {
+		if wait > pace && s.finish() {
+			return nil
+		}
+		if err := sleep(ctx, min(wait, pace)); err != nil {
 			return err
 		}
 	}
@@ -61,12 +67,22 @@ func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
 func (s *Sweeper) start() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.until = time.Now().Add(window)
+	s.ticked = time.Now()
 	if s.running {
 		return false
 	}
 	s.running = true
 	return true
+}
+
+// finish ends the sweep unless a tick came just now.
+func (s *Sweeper) finish() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.ticked) >= linger {
+		s.running = false
+	}
+	return !s.running
 }
 
 func (s *Sweeper) stop() {
@@ -128,25 +144,33 @@ func (s *Sweeper) release(ctx context.Context, due []ledger.Version) error {
 	return err
 }
 
-// next says when the next delivery is due, if that is within the window.
-func (s *Sweeper) next(ctx context.Context) (time.Time, bool, error) {
+// next is how long it is until the next delivery is due, more than pace if none is within the window of the last tick.
+func (s *Sweeper) next(ctx context.Context) (time.Duration, error) {
 	s.mu.Lock()
-	until := s.until
+	until := s.ticked.Add(window)
 	s.mu.Unlock()
-	var next time.Time
-	if !time.Now().Before(until) {
-		return next, false, nil
-	}
+	const never = 2 * pace
+	now := time.Now()
+	next := now.Add(never)
 	for shard := range max(s.Shards, 1) {
 		due, err := s.Ledger.Due(ctx, ledger.Lane(shard), until, 1)
 		if err != nil {
-			return next, false, err
+			return 0, err
 		}
-		if len(due) > 0 && (next.IsZero() || due[0].Due.Before(next)) {
-			next = due[0].Due
+		if len(due) == 0 {
+			continue
 		}
+		// Something is due within the window: look again in a moment, or earlier if it is due earlier.
+		next = minTime(next, minTime(due[0].Due, now.Add(pace)))
 	}
-	return next, !next.IsZero(), nil
+	return max(next.Sub(now), 0), nil
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
