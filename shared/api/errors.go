@@ -71,7 +71,7 @@ func describe(err error) *status.Status {
 		case errors.Is(err, context.Canceled):
 			return status.New(codes.Canceled, "the call was canceled")
 		}
-		if s, ok := status.FromError(err); ok { // made by the protocol libraries: unreadable input and the like
+		if s, ok := protocolError(err); ok {
 			return s
 		}
 		return status.New(codes.Internal, internalText)
@@ -80,6 +80,13 @@ func describe(err error) *status.Status {
 		return status.New(codeOf[e.Kind], publicText(e))
 	}
 	return withDetail(status.New(codeOf[e.Kind], e.Public()), &zitadelv1.ErrorDetail{Id: e.ID, Message: e.Message})
+}
+
+// protocolError finds what the protocol libraries say of requests: input that they cannot read, a method that is not there. Any other
+// status is one of a service of ours that somebody forgot to translate, and its text is not for callers.
+func protocolError(err error) (*status.Status, bool) {
+	s, ok := status.FromError(err)
+	return s, ok && (s.Code() == codes.InvalidArgument || s.Code() == codes.Unimplemented)
 }
 
 func withDetail(s *status.Status, detail proto.Message) *status.Status {

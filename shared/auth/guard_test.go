@@ -9,15 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/google/go-cmp/cmp"
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 
-	emulated "github.com/callout-dev/callout/emulator/issuer"
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/errs"
@@ -234,131 +229,5 @@ func TestInstances(t *testing.T) {
 				t.Errorf("%q: got %s, %v", host, c.Instance, err)
 			}
 		}
-	})
-}
-
-func TestPermissions(t *testing.T) {
-	const roles = "urn:zitadel:iam:org:project:roles"
-	tests := []struct {
-		name   string
-		scopes bool
-		edit   func(map[string]any)
-		// What the permission to write targets comes to, and to read them.
-		write, read errs.Kind
-	}{
-		{"owner", false, with("x", 1), "", ""},
-		{"owner in an array", false, with(roles, []string{"IAM_OWNER"}), "", ""},
-		{"viewer", false, with(roles, map[string]any{"IAM_OWNER_VIEWER": nil}), errs.PermissionDenied, ""},
-		{"a role without permissions", false, with(roles, []string{"ORG_OWNER"}), errs.PermissionDenied, errs.PermissionDenied},
-		{"no roles claim", false, without(roles), errs.NotFound, errs.NotFound},
-		{"roles that are null", false, with(roles, nil), errs.NotFound, errs.NotFound},
-		{"no role in it", false, with(roles, map[string]any{}), errs.NotFound, errs.NotFound},
-		{"a role in another case", false, with(roles, []string{"iam_owner"}), errs.PermissionDenied, errs.PermissionDenied},
-		{"a scope, where scopes count for nothing", false, func(c map[string]any) { delete(c, roles); c["scope"] = "action.target.write" }, errs.NotFound, errs.NotFound},
-		{"a scope, where they count", true, func(c map[string]any) { delete(c, roles); c["scope"] = "openid action.target.write" }, "", errs.PermissionDenied},
-		{"a scope that is no permission", true, func(c map[string]any) { delete(c, roles); c["scope"] = "action.target action.*" }, errs.NotFound, errs.NotFound},
-		{"a scope that is a list", true, func(c map[string]any) { delete(c, roles); c["scope"] = []string{"action.target.write"} }, errs.NotFound, errs.NotFound},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			withIssuer(t, func(t *testing.T, _ *issuer, client *http.Client) {
-				g := guard(client)
-				g.ScopePermissions = tt.scopes
-				caller, err := g.Authenticate(t.Context(), "Bearer "+sign(t, jose.RS256, keys()["rsa"], "rsa", claimSet(tt.edit)), "")
-				if err != nil {
-					t.Fatal(err)
-				}
-				ids := map[errs.Kind]string{errs.PermissionDenied: "AUTH-AWfge", errs.NotFound: "AUTHZ-cdgFk"}
-				ctx := auth.WithCaller(t.Context(), caller)
-				_, err = auth.Require(ctx, auth.TargetWrite)
-				wantError(t, err, tt.write, ids[tt.write])
-				_, err = auth.Require(ctx, auth.TargetRead)
-				wantError(t, err, tt.read, ids[tt.read])
-				if who, err := auth.Authenticated(ctx); err != nil || who.Subject != "user-1" {
-					t.Errorf("got %+v, %v", who, err)
-				}
-			})
-		})
-	}
-	_, err := auth.Require(t.Context(), auth.TargetRead)
-	wantError(t, err, errs.Unauthenticated, "")
-}
-
-func TestDefaultRoles(t *testing.T) {
-	table := auth.DefaultRoles().Table
-	viewer := []auth.Permission{"action.target.read", "action.execution.read", "action.delivery.read", "action.catalog.read"}
-	owner := []auth.Permission{"action.target.read", "action.target.write", "action.target.delete", "action.execution.read", "action.execution.write", "action.hook.invoke",
-		"action.event.publish", "action.delivery.read", "action.delivery.write", "action.catalog.read", "action.catalog.write"}
-	if diff := cmp.Diff(map[string][]auth.Permission{"IAM_OWNER": owner, "IAM_OWNER_VIEWER": viewer}, table); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestRolesFromText(t *testing.T) {
-	tests := []struct {
-		text string
-		want func(*auth.Roles)
-	}{
-		{`{}`, func(*auth.Roles) {}},
-		{`{"claim":"roles"}`, func(r *auth.Roles) { r.Claim = "roles" }},
-		{`{"roles":{"A":["action.event.publish"]}}`, func(r *auth.Roles) { r.Table = map[string][]auth.Permission{"A": {auth.EventPublish}} }},
-		{`{"roles":{}}`, func(r *auth.Roles) { r.Table = map[string][]auth.Permission{} }},
-	}
-	for _, tt := range tests {
-		want, got := auth.DefaultRoles(), auth.Roles{}
-		tt.want(&want)
-		if err := got.UnmarshalText([]byte(tt.text)); err != nil {
-			t.Errorf("%s: %v", tt.text, err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.text, diff)
-		}
-	}
-	for _, text := range []string{``, `[]`, `{"roles":[]}`, `{"roles":{"A":"x"}}`, `{"roles":{"A":["action.target.everything"]}}`} {
-		if err := new(auth.Roles).UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%s: taken", text)
-		}
-	}
-}
-
-// TestTokensOfTheLocalIssuer: what the issuer of a single machine gives opens exactly the doors of its roles.
-func TestTokensOfTheLocalIssuer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		local, err := emulated.Open(emulated.Config{URL: "http://127.0.0.1:8082", Audience: audience, PushAudience: pushAudience})
-		if err != nil {
-			t.Fatal(err)
-		}
-		serve(t, local, func(client *http.Client) {
-			g := &auth.Guard{Verifier: auth.NewVerifier("http://127.0.0.1:8082", audience, client), Roles: auth.DefaultRoles()}
-			for name, kinds := range map[string][2]errs.Kind{"admin": {"", ""}, "viewer": {errs.PermissionDenied, ""}, "nobody": {errs.NotFound, errs.NotFound}} {
-				config := clientcredentials.Config{ClientID: name, ClientSecret: local.Clients()[name].Secret, TokenURL: "http://127.0.0.1:8082/oauth/v2/token",
-					Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"}}
-				token, err := config.Token(context.WithValue(t.Context(), oauth2.HTTPClient, client))
-				if err != nil {
-					t.Fatal(err)
-				}
-				caller, err := g.Authenticate(t.Context(), "Bearer "+token.AccessToken, "")
-				if err != nil {
-					t.Fatalf("%s: %v", name, err)
-				}
-				for i, permission := range []auth.Permission{auth.TargetWrite, auth.TargetRead} {
-					if err := caller.Allow(permission); err == nil != (kinds[i] == "") || err != nil && errs.KindOf(err) != kinds[i] {
-						t.Errorf("%s, %s: %v", name, permission, err)
-					}
-				}
-				push := &auth.PushGuard{Verifier: auth.NewVerifier("http://127.0.0.1:8082", pushAudience, client), Accounts: []string{name}}
-				wantError(t, push.Authenticate(t.Context(), "Bearer "+token.AccessToken), errs.Unauthenticated, invalid)
-			}
-			pushToken, _, err := local.Token(t.Context(), pushAudience, "pubsub@callout.local")
-			if err != nil {
-				t.Fatal(err)
-			}
-			push := &auth.PushGuard{Verifier: auth.NewVerifier("http://127.0.0.1:8082", pushAudience, client), Accounts: []string{"pubsub@callout.local"}}
-			if err := push.Authenticate(t.Context(), "Bearer "+pushToken); err != nil {
-				t.Errorf("the queue's own: %v", err)
-			}
-			_, err = g.Authenticate(t.Context(), "Bearer "+pushToken, "")
-			wantError(t, err, errs.Unauthenticated, invalid)
-		})
 	})
 }
