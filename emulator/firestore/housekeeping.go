@@ -137,7 +137,7 @@ func (s *schema) expired(d *document, now int64) (bool, error) {
 // forgetHistory drops the versions that no read may ask for any more.
 func (s *Server) forgetHistory(now time.Time) error {
 	b := s.store.NewBatch()
-	b.DeleteRange([]byte{service, historyKind}, historyKey(now.Add(-s.history-housekeeping).UnixMicro(), nil))
+	b.DeleteRange([]byte{service, historyKind}, historyKey(now.Add(-s.history-2*housekeeping).UnixMicro(), nil))
 	return s.store.CommitUnsynced(b)
 }
 
