@@ -94,9 +94,9 @@ func (s *Server) removeDue(keys [][]byte, now int64) (int, error) {
 		}
 		writes = append(writes, &write{db: c.db, path: d.path(), remove: true, require: precondition{updated: &d.updated}})
 	}
-	if _, err := s.commit(nil, writes); err != nil {
+	if _, err := s.settle(nil, writes); err != nil {
 		for _, w := range writes { // one of them was changed: the others go one by one
-			if _, err := s.commit(nil, []*write{w}); isDown(err) {
+			if _, err := s.settle(nil, []*write{w}); isDown(err) {
 				return 0, err
 			}
 		}
@@ -183,7 +183,7 @@ func (s *Server) Clear(ctx context.Context, database string) error {
 		if len(writes) == 0 {
 			return nil
 		}
-		if _, err := s.commit(nil, writes); err != nil {
+		if _, err := s.settle(nil, writes); err != nil {
 			return s.fail(ctx, err)
 		}
 	}
