@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"fmt"
+	"math"
 
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/grpc/codes"
@@ -21,10 +22,11 @@ type aggregation struct {
 	path  resource.FieldPath // of a sum or average; nil for a count
 	mean  bool
 
-	count int64
-	whole int64   // the sum while it is an integer
-	sum   float64 // the sum once it is not
-	real  bool
+	count   int64
+	whole   int64 // the sum while it is an integer
+	real    bool
+	special float64   // the sum of what is infinite or NaN
+	parts   []float64 // their sum is exactly that of the numbers
 }
 
 // RunAggregationQuery serves google.firestore.v1.Firestore/RunAggregationQuery.
@@ -139,7 +141,7 @@ func (a *aggregation) add(d *document) error {
 		return err
 	}
 	a.count++
-	a.sum += value.Float(v)
+	a.addExactly(value.Float(v))
 	if i, ok := v.GetValueType().(*pb.Value_IntegerValue); ok && !a.real {
 		sum := a.whole + i.IntegerValue
 		a.real = i.IntegerValue > 0 && sum < a.whole || i.IntegerValue < 0 && sum > a.whole // beyond 64 bits
@@ -150,6 +152,34 @@ func (a *aggregation) add(d *document) error {
 	return nil
 }
 
+// addExactly keeps a sum as parts that do not overlap (Shewchuk 1997), so that the result does not depend on the order of the documents.
+func (a *aggregation) addExactly(x float64) {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		a.special += x
+		return
+	}
+	kept := a.parts[:0]
+	for _, y := range a.parts {
+		if math.Abs(x) < math.Abs(y) {
+			x, y = y, x
+		}
+		high := x + y
+		if low := y - (high - x); low != 0 {
+			kept = append(kept, low)
+		}
+		x = high
+	}
+	a.parts = append(kept, x)
+}
+
+func (a *aggregation) sum() float64 {
+	sum := a.special
+	for i := len(a.parts) - 1; i >= 0; i-- {
+		sum += a.parts[i]
+	}
+	return sum
+}
+
 // value is the number: a sum is an integer as long as all that was added were, an average is a double, or null of nothing.
 func (a *aggregation) value() *pb.Value {
 	switch {
@@ -158,9 +188,9 @@ func (a *aggregation) value() *pb.Value {
 	case a.mean && a.count == 0:
 		return null
 	case a.mean:
-		return double(a.sum / float64(a.count))
+		return double(a.sum() / float64(a.count))
 	case a.real:
-		return double(a.sum)
+		return double(a.sum())
 	}
 	return integer(a.whole)
 }

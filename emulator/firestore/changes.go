@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"sync"
+	"time"
 
 	"github.com/callout-dev/callout/emulator/firestore/internal/resource"
 )
@@ -10,6 +11,7 @@ import (
 const (
 	maxLogged      = 20_000
 	maxLoggedBytes = 64 << 20
+	maxLoggedAge   = 5 * time.Minute // longer than a transaction lives
 )
 
 // changeLog holds the latest commits for those who must know what happened since they looked: transactions, and listeners. While there
@@ -71,7 +73,7 @@ func (l *changeLog) add(now int64, changes []*change) {
 	}
 	l.records = append(l.records, r)
 	l.bytes += r.bytes
-	for len(l.records) > maxLogged || l.bytes > maxLoggedBytes {
+	for len(l.records) > maxLogged || l.bytes > maxLoggedBytes || now-l.records[0].time > maxLoggedAge.Microseconds() {
 		l.floor = l.records[0].time
 		l.bytes -= l.records[0].bytes
 		l.records[0] = record{}

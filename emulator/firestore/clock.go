@@ -13,11 +13,13 @@ import (
 type clock struct {
 	started atomic.Int64 // the commit being applied; starting while its time is not known yet
 	applied atomic.Int64 // the last one that is visible
+	written atomic.Int64 // the last of these that wrote anything
 
 	mu      sync.Mutex
 	durable int64         // the last one that is on the disk
 	changed chan struct{} // closed when durable moves or a commit is lost; nil while nobody waits
 	lost    int64         // the last one whose sync failed
+	why     error         // what that ended in
 }
 
 const starting = -1
@@ -35,15 +37,22 @@ func (c *clock) start() int64 {
 func (c *clock) finish(now int64) { c.applied.Store(now) }
 
 // isDurable tells that all commits up to now are on the disk.
-func (c *clock) isDurable(now int64) { c.move(&c.durable, now) }
-
-// isLost tells that the commit is not known to be on the disk, and that none after it will be before the store is opened afresh.
-func (c *clock) isLost(now int64) { c.move(&c.lost, now) }
-
-func (c *clock) move(to *int64, now int64) {
+func (c *clock) isDurable(now int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	*to = max(*to, now)
+	c.durable = max(c.durable, now)
+	c.move()
+}
+
+// isLost tells that the commit is not known to be on the disk, and that none after it will be before the store is opened afresh.
+func (c *clock) isLost(now int64, why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lost, c.why = max(c.lost, now), why
+	c.move()
+}
+
+func (c *clock) move() {
 	if c.changed != nil {
 		close(c.changed)
 		c.changed = nil
@@ -60,7 +69,7 @@ func (c *clock) await(commit int64) error {
 		}
 		if commit <= c.lost {
 			c.mu.Unlock()
-			return storage.ErrUnavailable
+			return c.why
 		}
 		if c.changed == nil {
 			c.changed = make(chan struct{})

@@ -50,6 +50,7 @@ type committed struct {
 	time    int64
 	results []*pb.WriteResult
 	changes []*change
+	writes  bool // something was written
 }
 
 // change is what a commit makes of one document. Nil: there is none.
@@ -61,24 +62,37 @@ type change struct {
 
 func (c *change) changed() bool { return c.before != c.after }
 
-// commit does all writes or none, and returns when they are on the disk.
+// commit does all writes or none, and returns when they are on the disk. A hostile server may do otherwise, as the real one may.
 func (s *Server) commit(tx *transaction, writes []*write) (*committed, error) {
 	if err := s.hostile.beforeCommit(); err != nil {
 		return nil, err
 	}
-	done, pending, err := s.apply(tx, writes)
+	done, err := s.settle(tx, writes)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.hostile.afterCommit(); err != nil {
+		return nil, err
+	}
+	return done, nil
+}
+
+// settle is commit without faults, for the server's own work.
+func (s *Server) settle(tx *transaction, writes []*write) (*committed, error) {
+	done, pending, err := s.apply(tx, writes)
+	if err != nil || !done.writes {
+		// The answer follows from commits that may not be on the disk yet: "it is already there" is true only once they are.
+		if lost := s.clock.await(s.clock.written.Load()); lost != nil {
+			return nil, lost
+		}
+		return done, err
+	}
 	if err := pending.Wait(); err != nil {
-		s.clock.isLost(done.time)
+		s.clock.isLost(done.time, err)
 		return nil, err
 	}
 	s.clock.isDurable(done.time)
 	s.changes.wake()
-	if err := s.hostile.afterCommit(); err != nil {
-		return nil, err
-	}
 	return done, nil
 }
 
@@ -110,6 +124,9 @@ func (s *Server) apply(tx *transaction, writes []*write) (*committed, storage.Pe
 	pending, err := s.store.Apply(b)
 	if err != nil {
 		return nil, storage.Pending{}, err
+	}
+	if done.writes = b.Len() > 0; done.writes {
+		s.clock.written.Store(now)
 	}
 	s.changes.add(now, done.changes)
 	return done, pending, nil

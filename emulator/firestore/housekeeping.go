@@ -94,9 +94,9 @@ func (s *Server) removeDue(keys [][]byte, now int64) (int, error) {
 		}
 		writes = append(writes, &write{db: c.db, path: d.path(), remove: true, require: precondition{updated: &d.updated}})
 	}
-	if _, err := s.commit(nil, writes); err != nil {
+	if _, err := s.settle(nil, writes); err != nil {
 		for _, w := range writes { // one of them was changed: the others go one by one
-			if _, err := s.commit(nil, []*write{w}); isDown(err) {
+			if _, err := s.settle(nil, []*write{w}); isDown(err) {
 				return 0, err
 			}
 		}
@@ -136,7 +136,7 @@ func (s *schema) expired(d *document, now int64) (bool, error) {
 
 // forgetHistory drops the versions that no read may ask for any more.
 func (s *Server) forgetHistory(now time.Time) error {
-	lower, upper := []byte{service, historyKind}, historyKey(now.Add(-s.history-housekeeping).UnixMicro(), nil)
+	lower, upper := []byte{service, historyKind}, historyKey(now.Add(-s.history-2*housekeeping).UnixMicro(), nil)
 	var some bool
 	err := s.store.Scan(lower, upper, false, func([]byte, []byte) bool { some = true; return false })
 	if err != nil || !some { // a range deletion is itself something that every scan must look at
@@ -189,7 +189,7 @@ func (s *Server) Clear(ctx context.Context, database string) error {
 		if len(writes) == 0 {
 			return nil
 		}
-		if _, err := s.commit(nil, writes); err != nil {
+		if _, err := s.settle(nil, writes); err != nil {
 			return s.fail(ctx, err)
 		}
 	}

@@ -208,7 +208,7 @@ func (s *Server) checkReadTime(micros int64) error {
 	switch {
 	case micros > now:
 		return invalid("read_time is in the future")
-	case micros < now-s.history.Microseconds():
+	case s.history == 0 && micros < s.clock.applied.Load() || micros < now-(s.history+housekeeping).Microseconds():
 		return status.Errorf(codes.FailedPrecondition, "read_time is too old: %v of history are kept", s.history)
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -68,6 +69,10 @@ func TestTransactionConflicts(t *testing.T) {
 	if !ours {
 		t.Skip("says which of two wins; real locks may choose otherwise")
 	}
+	synctest.Test(t, testTransactionConflicts)
+}
+
+func testTransactionConflicts(t *testing.T) {
 	d := start(t)
 	a, b := d.root.Doc("a"), d.root.Doc("b")
 	query := func(tx []byte) error {
@@ -104,20 +109,18 @@ func TestTransactionConflicts(t *testing.T) {
 		{"an absent document appears", func(tx []byte) error { _, err := d.getIn(t, tx, d.root.Doc("absent")); return err }, touch(d.root.Doc("absent"), 5), codes.Aborted},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			tx := d.begin(t, nil)
-			if err := tt.read(tx); err != nil {
-				t.Fatal(err)
-			}
-			// The writer waits for the lock until the transaction has been quiet for a while.
-			if _, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{tt.meanwhile}}); err != nil {
-				t.Fatal(err)
-			}
-			_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Transaction: tx, Writes: []*pb.Write{touch(d.root.Doc("out"), 1)}})
-			wantCode(t, "commit", err, tt.want)
-			_, err = d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Transaction: tx})
-			wantCode(t, "commit again", err, codes.InvalidArgument)
-		})
+		tx := d.begin(t, nil)
+		if err := tt.read(tx); err != nil {
+			t.Fatal(err)
+		}
+		// The writer waits for the lock until the transaction has been quiet for a while.
+		if _, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{tt.meanwhile}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Transaction: tx, Writes: []*pb.Write{touch(d.root.Doc("out"), 1)}})
+		wantCode(t, tt.name, err, tt.want)
+		_, err = d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Transaction: tx})
+		wantCode(t, tt.name+": commit again", err, codes.InvalidArgument)
 	}
 }
 

@@ -145,13 +145,22 @@ func TestCommitIsAllOrNothing(t *testing.T) {
 	d := start(t)
 	a, b := d.root.Doc("a"), d.root.Doc("b")
 	set(t, b, fields{})
-	_, err := d.Batch().Set(a, fields{"n": 1}).Create(b, fields{"n": 1}).Commit(t.Context()) //nolint:staticcheck // the shortest way to one commit
+	commit := func(w ...*pb.Write) (*pb.CommitResponse, error) {
+		return d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: w})
+	}
+	create := touch(b, 1)
+	create.CurrentDocument = &pb.Precondition{ConditionType: &pb.Precondition_Exists{Exists: false}}
+	_, err := commit(touch(a, 1), create)
 	wantCode(t, "commit", err, codes.AlreadyExists)
 	if got := get(t, a); got != nil {
 		t.Errorf("half a commit: %v", got)
 	}
-	res, err := d.Batch().Set(a, fields{"n": 1}).Update(a, []firestore.Update{{Path: "n", Value: firestore.Increment(2)}}).Delete(b).Commit(t.Context())
-	if err != nil || len(res) != 3 {
+	more := touch(a, 0)
+	more.UpdateMask = &pb.DocumentMask{}
+	more.UpdateTransforms = []*pb.DocumentTransform_FieldTransform{{FieldPath: "n", TransformType: &pb.DocumentTransform_FieldTransform_Increment{
+		Increment: &pb.Value{ValueType: &pb.Value_IntegerValue{IntegerValue: 2}}}}}
+	res, err := commit(touch(a, 1), more, &pb.Write{Operation: &pb.Write_Delete{Delete: b.Path}})
+	if err != nil || len(res.WriteResults) != 3 || res.WriteResults[1].TransformResults[0].GetIntegerValue() != 3 {
 		t.Fatalf("got %v, %v", res, err)
 	}
 	if got := get(t, a)["n"]; got != int64(3) || get(t, b) != nil {

@@ -1,0 +1,183 @@
+package firestore_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/googleapis/gax-go/v2"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	server "github.com/callout-dev/callout/emulator/firestore"
+	"github.com/callout-dev/callout/emulator/storage"
+)
+
+func TestExpiredDocumentsGo(t *testing.T) {
+	if !ours {
+		t.Skip("turns time forward")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		x := &server.Indexes{Overrides: []server.Override{{Collection: "c", Path: "expireAt", TTL: true}}}
+		d := startWith(t, server.Options{Indexes: x, History: time.Minute})
+		now := time.Now()
+		set(t, d.root.Doc("soon"), fields{"expireAt": now.Add(time.Minute)})
+		set(t, d.root.Doc("later"), fields{"expireAt": now.Add(time.Hour)})
+		set(t, d.root.Doc("moved"), fields{"expireAt": now.Add(time.Minute)})
+		set(t, d.root.Doc("moved"), fields{"expireAt": now.Add(time.Hour)})
+		set(t, d.root.Doc("never"), fields{"expireAt": "a text"})
+		set(t, d.root.Doc("soon").Collection("other").Doc("x"), fields{"expireAt": now.Add(time.Minute)})
+		for i := range 450 { // more than one batch
+			set(t, d.root.Doc("many"+strings.Repeat("x", i)), fields{"expireAt": now.Add(time.Minute)})
+		}
+		time.Sleep(2 * time.Minute) // virtual
+		got, err := ids(t, d.root.Query)
+		if want := "later moved never"; got != want || err != nil {
+			t.Errorf("after the time: got %q, %v, want %q", got, err, want)
+		}
+		if get(t, d.root.Doc("soon").Collection("other").Doc("x")) == nil {
+			t.Error("a document of another collection has gone")
+		}
+	})
+}
+
+func TestFullDisk(t *testing.T) {
+	if !ours {
+		t.Skip("fills the disk")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		full := make(chan bool, 1)
+		full <- false
+		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			is := <-full
+			full <- is
+			if is && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))
+		store, err := storage.Open(storage.Options{FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { store.Close() })
+		d := startWith(t, server.Options{Store: store})
+		set(t, d.root.Doc("before"), fields{"n": 1})
+		fill := func(is bool) { <-full; full <- is }
+		write := func(id string) error {
+			_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{touch(d.root.Doc(id), 1)}})
+			return err
+		}
+		fill(true)
+		for range 3 { // again, when it may look as if it were there
+			_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{touch(d.root.Doc("lost"), 1)}},
+				gax.WithRetry(func() gax.Retryer { return nil }))
+			wantCode(t, "a commit on a full disk", err, codes.ResourceExhausted)
+		}
+		if get(t, d.root.Doc("before")) == nil {
+			t.Error("reads do not go on")
+		}
+		fill(false)
+		time.Sleep(3 * time.Second) // virtual
+		if err := write("after"); err != nil {
+			t.Errorf("with space again: %v", err)
+		}
+		if get(t, d.root.Doc("before")) == nil || get(t, d.root.Doc("after")) == nil || get(t, d.root.Doc("lost")) != nil {
+			t.Error("what is there is not what was acknowledged")
+		}
+	})
+}
+
+func TestClear(t *testing.T) {
+	if !ours {
+		t.Skip("clears the database")
+	}
+	store, err := storage.Open(storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	s, err := server.New(server.Options{Store: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	web := httptest.NewServer(s.Handler())
+	t.Cleanup(web.Close)
+	commit := func(db, path string) {
+		_, err := s.Commit(t.Context(), &pb.CommitRequest{Database: db, Writes: []*pb.Write{{Operation: &pb.Write_Update{Update: &pb.Document{Name: db + "/documents/" + path}}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := func(db, path string) bool {
+		_, err := s.GetDocument(t.Context(), &pb.GetDocumentRequest{Name: db + "/documents/" + path})
+		return err == nil
+	}
+	const mine, other = "projects/p/databases/(default)", "projects/q/databases/(default)"
+	commit(mine, "c/x")
+	commit(mine, "c/x/d/y")
+	commit(other, "c/x")
+	tests := []struct {
+		name, method, path, origin string
+		want                       int
+	}{
+		{"from a web page", "DELETE", "/emulator/v1/" + mine + "/documents", "http://evil.example", http.StatusForbidden},
+		{"another method", "GET", "/emulator/v1/" + mine + "/documents", "", http.StatusMethodNotAllowed},
+		{"another path", "DELETE", "/emulator/v1/" + mine + "/docs", "", http.StatusNotFound},
+		{"clear", "DELETE", "/emulator/v1/" + mine + "/documents", "", http.StatusOK},
+		{"clear, escaped", "DELETE", "/emulator/v1/projects/p/databases/" + url.PathEscape("(default)") + "/documents", "", http.StatusOK},
+	}
+	for i, tt := range tests {
+		r, err := http.NewRequestWithContext(t.Context(), tt.method, web.URL+tt.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.origin != "" {
+			r.Header.Set("Origin", tt.origin)
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != tt.want {
+			t.Errorf("%s: got %d, want %d", tt.name, res.StatusCode, tt.want)
+		}
+		if i < 3 && !has(mine, "c/x") {
+			t.Errorf("%s: it was cleared", tt.name)
+		}
+	}
+	if has(mine, "c/x") || has(mine, "c/x/d/y") || !has(other, "c/x") {
+		t.Error("not what was to be cleared is gone")
+	}
+}
+
+func TestNotServed(t *testing.T) {
+	d := start(t)
+	ctx := t.Context()
+	pipeline, err := d.raw.ExecutePipeline(ctx, &pb.ExecutePipelineRequest{Database: d.name})
+	if err == nil {
+		_, err = pipeline.Recv()
+	}
+	if ours {
+		wantCode(t, "pipeline", err, codes.Unimplemented)
+		if !strings.Contains(err.Error(), "pipeline") {
+			t.Errorf("the feature is not named: %v", err)
+		}
+	}
+	_, err = d.raw.Commit(metadata.AppendToOutgoingContext(ctx, "origin", "http://evil.example"), &pb.CommitRequest{Database: d.name})
+	if ours {
+		wantCode(t, "from a web page", err, codes.PermissionDenied)
+	}
+}
