@@ -64,6 +64,7 @@ type subscription struct {
 	staging   bool        // a write of progress is on its way
 	skipped   int         // messages passed over by the filter since the cursor was last staged
 	marks     int         // marks written and not cleared
+	holes     int         // marks written since the log was hollowed out
 	untrimmed int         // messages done with since the topic was last trimmed
 }
 
