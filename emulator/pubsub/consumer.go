@@ -9,7 +9,7 @@ import (
 type consumer struct {
 	maxMessages int           // at once; 0 is no limit
 	maxBytes    int           // the same; one message is always allowed
-	deadline    time.Duration // for the acknowledgement; 0: take sees to it itself
+	deadline    time.Duration // for the acknowledgement; the pusher's is the subscription's
 	many        bool          // several messages of one ordering key at once
 	push        bool          // the pusher
 	pull        *pull         // of a call of Pull

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -154,9 +155,13 @@ func (m *model) restart(o pubsub.Options) {
 }
 
 // Whatever clients do, in whatever order: nothing is lost, nothing acknowledged comes again, nothing comes before its deadline, keys keep
-// their order, and in the end the store is empty.
+// their order, and in the end the store is empty. CALLOUT_SEEDS=300 makes it the full test.
 func TestRandomOperations(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(6)
+	if n, err := strconv.ParseUint(os.Getenv("CALLOUT_SEEDS"), 10, 64); err == nil {
+		seeds = n
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store, err := storage.Open(storage.Options{})

@@ -86,6 +86,7 @@ func (s *subscription) progressSaved(err error) {
 func (s *subscription) mark(b *storage.Batch, n seq, value []byte) {
 	b.Set(seqKey(kindMark, s.id, n), value)
 	s.marks++
+	s.holes++
 }
 
 // clearMarks removes the marks that the cursor has passed.

@@ -135,6 +135,36 @@ func TestPushTimesOut(t *testing.T) {
 	})
 }
 
+// A transport that does not heed its context holds a place in the window, but not the message.
+func TestPushThatNeverEnds(t *testing.T) {
+	var release chan struct{} // of the bubble
+	var calls atomic.Int32
+	e := &endpoint{answer: func(*http.Request, []byte) (int, error) {
+		if calls.Add(1) == 1 {
+			<-release
+		}
+		return 200, nil
+	}}
+	bubble(t, pubsub.Options{Transport: e}, func(g *ground) {
+		release = make(chan struct{})
+		g.subscribe(&pubsubpb.Subscription{PushConfig: pushTo(hook)})
+		g.publish(data("x"))
+		time.Sleep(10 * time.Second)
+		if n := calls.Load(); n != 1 {
+			g.Errorf("%d pushes within the deadline", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := calls.Load(); n != 2 {
+			g.Errorf("%d pushes after the deadline, want 2", n)
+		}
+		close(release)
+		time.Sleep(time.Hour)
+		if n := calls.Load(); n != 2 {
+			g.Errorf("%d pushes in the end, want 2", n)
+		}
+	})
+}
+
 // The back-off of a retry policy doubles from its minimum to its maximum.
 func TestPushBacksOff(t *testing.T) {
 	tests := []struct {

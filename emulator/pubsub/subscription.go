@@ -20,6 +20,10 @@ const (
 	maxPushBytes  = 64 << 20 // bodies of pushes that are under way
 )
 
+// pushGrace is how much longer than its deadline a push may take to end before it is taken for failed without having ended: a transport
+// should give up by itself.
+const pushGrace = time.Second
+
 // subscription is a reader of a topic's log: how far it has read, what it has handed out, and to whom. Everything at or below read is in
 // live or done with; everything between read and tail is on disk alone.
 type subscription struct {
@@ -64,6 +68,7 @@ type subscription struct {
 	staging   bool        // a write of progress is on its way
 	skipped   int         // messages passed over by the filter since the cursor was last staged
 	marks     int         // marks written and not cleared
+	holes     int         // marks written since the log was hollowed out
 	untrimmed int         // messages done with since the topic was last trimmed
 }
 
@@ -193,10 +198,12 @@ func (s *subscription) give(d *delivery, c *consumer) {
 	d.turn, d.state, d.holder = s.turn, out, c
 	c.messages++
 	c.bytes += d.size
-	if c.deadline > 0 {
-		d.due = time.Now().Add(c.deadline)
-		s.schedule(d)
+	deadline := c.deadline
+	if c.push {
+		deadline = time.Duration(s.conf.AckDeadlineSeconds)*time.Second + pushGrace
 	}
+	d.due = time.Now().Add(deadline)
+	s.schedule(d)
 	h := handout{seq: d.seq, turn: d.turn, size: d.size, msg: d.msg}
 	if s.conf.DeadLetterPolicy != nil {
 		h.attempt = d.failed + 1

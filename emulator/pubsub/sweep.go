@@ -44,6 +44,7 @@ func (s *Server) sweepOnce(now time.Time) {
 			err := s.log.commit("trim", func(b *storage.Batch) error { t.trim(b, now); return nil }, nil)
 			s.report("trim", err)
 		}
+		s.hollow(t)
 	}
 	s.dropOrphans()
 }

@@ -245,3 +245,37 @@ func TestLogIsTrimmed(t *testing.T) {
 		}
 	})
 }
+
+// One message that nobody acknowledges does not keep all that come after it on disk.
+func TestStuckMessageKeepsNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := storage.Open(storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		g := start(t, store, pubsub.Options{})
+		g.subscribe(&pubsubpb.Subscription{RetryPolicy: &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(600 * time.Second)}})
+		g.publish(data("stuck"))
+		g.nack(g.pullNow(1)...)
+		for range 60 {
+			var batch []*pubsubpb.PubsubMessage
+			for range 100 {
+				batch = append(batch, data("x"))
+			}
+			g.publish(batch...)
+			g.ack(g.pullNow(100)...)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := g.stored(); n != 1 {
+			t.Errorf("%d messages are stored, want the one", n)
+		}
+		g.stop()
+		g = start(t, store, pubsub.Options{})
+		defer g.stop()
+		time.Sleep(10 * time.Minute)
+		if diff := cmp.Diff([]string{"stuck"}, bodies(g.pullNow(10))); diff != "" {
+			t.Errorf("after a restart (-want +got):\n%s", diff)
+		}
+	})
+}
