@@ -140,7 +140,7 @@ func (c Config) check() error {
 	}
 	switch {
 	case c.Audience == "":
-		return errors.New("Audience: is empty")
+		return errors.New("no Audience")
 	case c.PushAudience != "" && slices.Contains(c.clientAudiences(), c.PushAudience):
 		return errors.New("PushAudience: is one that clients get")
 	}

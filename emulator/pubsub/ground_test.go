@@ -133,7 +133,8 @@ func keyed(key, s string) *pubsubpb.PubsubMessage {
 func (g *ground) pullNow(most int32) []*pubsubpb.ReceivedMessage {
 	g.Helper()
 	return must(g, func() (*pubsubpb.PullResponse, error) {
-		return g.sub.Pull(g.Context(), &pubsubpb.PullRequest{Subscription: subS, MaxMessages: most, ReturnImmediately: true}) //nolint:staticcheck // what the test is about
+		//lint:ignore SA1019 what the test is about
+		return g.sub.Pull(g.Context(), &pubsubpb.PullRequest{Subscription: subS, MaxMessages: most, ReturnImmediately: true})
 	}).ReceivedMessages
 }
 
