@@ -73,7 +73,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{"a slash behind it", func(c *issuer.Config) { c.URL += "/" }, "URL: has a path"},
 		{"a query", func(c *issuer.Config) { c.URL += "?" }, "URL: has a path or a query"},
 		{"a user", func(c *issuer.Config) { c.URL = "http://me@127.0.0.1" }, "URL: has a user"},
-		{"no audience", func(c *issuer.Config) { c.Audience = "" }, "Audience: is empty"},
+		{"no audience", func(c *issuer.Config) { c.Audience = "" }, "no Audience"},
 		{"push audience is the API's", func(c *issuer.Config) { c.PushAudience = c.Audience }, "PushAudience"},
 		{"push audience is a client's", func(c *issuer.Config) { c.PushAudience = "viewer" }, "PushAudience"},
 		{"redirect beyond loopback", func(c *issuer.Config) { c.ConsoleRedirect = "http://192.0.2.1/console/callback" }, "ConsoleRedirect: http"},
