@@ -21,6 +21,7 @@ import (
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/logging"
 )
 
 // bench is an installation with a receiver, and views on what it keeps.
@@ -55,7 +56,7 @@ func newBench(t *testing.T, i *installation, answer func(n int, r received) int)
 	}
 	return &bench{
 		installation: i, api: caller{i.Info.API, i.as(t.Context(), "admin")}, receiver: receive(t, l, answer),
-		ledger: ledger.New(client, "projects/"+local.Project+"/databases/(default)"), pubsub: i.conn(t, i.Info.PubSub),
+		ledger: ledger.New(client, "projects/"+local.Project+"/databases/(default)", logging.Discard()), pubsub: i.conn(t, i.Info.PubSub),
 	}
 }
 

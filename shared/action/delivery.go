@@ -17,6 +17,9 @@ const (
 // Final says whether nothing more will be tried.
 func (s State) Final() bool { return s == Delivered || s == Dead || s == Skipped }
 
+// Known says whether this is one of the states above: a document of a later version may hold another one.
+func (s State) Known() bool { return s == Pending || s == Retrying || s.Final() }
+
 // Outcome says how one call of a target ended.
 type Outcome string
 

@@ -79,7 +79,8 @@ const (
 )
 
 const (
-	minRetention = 8 * 24 * time.Hour // an event is known for seven days, and given up a day before its record ends
+	giveUpBefore = 24 * time.Hour // what is unfinished this long before its event's record ends is given up
+	minRetention = 7*24*time.Hour + giveUpBefore
 	maxShards    = 1024
 )
 
@@ -132,6 +133,9 @@ func (c Config) check() error {
 	}
 	if c.Retention < minRetention {
 		add("CALLOUT_RETENTION", fmt.Errorf("must be at least %s", minRetention))
+	}
+	if longest := ledger.Schedule(c.RetrySchedule).Longest(); longest > c.Retention-giveUpBefore {
+		add("CALLOUT_RETRY_SCHEDULE", fmt.Errorf("takes up to %s, which must fit into CALLOUT_RETENTION less a day", longest))
 	}
 	if c.LogUnmatched < 0 {
 		add("CALLOUT_LOG_UNMATCHED", errors.New("must not be negative"))

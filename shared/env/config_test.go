@@ -91,7 +91,7 @@ func TestEveryProblemAtOnceAndNoSecrets(t *testing.T) {
 func TestEachProblem(t *testing.T) {
 	bad := []string{
 		"PORT=65536", "PORT=-1", "CALLOUT_SHARDS=1025", "CALLOUT_SHARDS=x", "CALLOUT_RETENTION=191h59m", "CALLOUT_RETENTION=30d", "CALLOUT_INSTANCES=a=b=c d", "CALLOUT_INSTANCES==b",
-		"CALLOUT_INSTANCES=a=__b", "CALLOUT_INSTANCES=a=b,", `CALLOUT_ROLES={"roles":{"A":["x"]}}`, "CALLOUT_RETRY_SCHEDULE=1s,,2s", "CALLOUT_ISSUER=//issuer.example",
+		"CALLOUT_INSTANCES=a=__b", "CALLOUT_INSTANCES=a=b,", `CALLOUT_ROLES={"roles":{"A":["x"]}}`, "CALLOUT_RETRY_SCHEDULE=1s,,2s", "CALLOUT_RETRY_SCHEDULE=160h,160h,160h,160h,160h", "CALLOUT_ISSUER=//issuer.example",
 		"CALLOUT_ISSUER=ftp://issuer.example", "CALLOUT_ISSUER=http://127.0.0.1.example", "CALLOUT_ISSUER=http://localhost.example", "CALLOUT_ISSUER=http://10.0.0.1",
 		"CALLOUT_ISSUER=https://user:pw@issuer.example", "CALLOUT_ISSUER=https://issuer.example?x", "CALLOUT_ISSUER=https://issuer.example#x", "CALLOUT_PUSH_ISSUER=http://accounts.google.com",
 		"CALLOUT_SEAL_KEYS=k1:short", "CALLOUT_SEAL_KEYS=k1:" + sealKey + ",k1:" + sealKey, "CALLOUT_CATALOG=Strict", "CALLOUT_LOG_BODIES=ALL",

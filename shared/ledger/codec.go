@@ -123,6 +123,9 @@ func decodeDelivery(doc *firestorepb.Document) (action.Delivery, error) {
 			f.err = fmt.Errorf("attempts: %w", a.err)
 		}
 	}
+	if f.err == nil && !d.State.Known() {
+		f.err = fmt.Errorf("field state is %q, which this version does not know", d.State)
+	}
 	if f.err != nil {
 		return action.Delivery{}, fmt.Errorf("delivery document %s: %w", doc.GetName(), f.err)
 	}

@@ -58,7 +58,7 @@ func TestEventRoundTrip(t *testing.T) {
 }
 
 func TestDeliveryRoundTrip(t *testing.T) {
-	for name, d := range map[string]action.Delivery{"full": fullDelivery(), "empty": {ID: "d1", Instance: "i1"}} {
+	for name, d := range map[string]action.Delivery{"full": fullDelivery(), "least": {ID: "d1", Instance: "i1", State: action.Pending}} {
 		got, err := decodeDelivery(stored(t, documents+"deliveries/d1", encodeDelivery(d)))
 		if diff := cmp.Diff(d, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
@@ -182,8 +182,15 @@ func plain(d action.Delivery) bool {
 	return true
 }
 
+func TestUnknownStateIsAnError(t *testing.T) {
+	doc := &firestorepb.Document{Name: documents + "deliveries/d1", Fields: encodeDelivery(action.Delivery{State: "paused"})}
+	if _, err := decodeDelivery(doc); err == nil || !strings.Contains(err.Error(), `"paused"`) {
+		t.Errorf("a state of a later version was read as if it were known: %v", err)
+	}
+}
+
 func TestNames(t *testing.T) {
-	l := New(nil, "projects/p/databases/(default)")
+	l := New(nil, "projects/p/databases/(default)", nil)
 	if got := l.eventName("i1", "e1"); got != documents+"events/e1" || instanceOf(got) != "i1" || lastSegment(got) != "e1" {
 		t.Errorf("got %s", got)
 	}

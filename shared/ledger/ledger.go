@@ -2,8 +2,8 @@ package ledger
 
 import (
 	"context"
-	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	firestore "cloud.google.com/go/firestore/apiv1"
@@ -13,17 +13,19 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/logging"
 )
 
 // Ledger keeps events and deliveries in Firestore.
 type Ledger struct {
 	client   *firestore.Client
 	database string // projects/{p}/databases/{d}
+	log      *slog.Logger
 }
 
 // New makes a ledger in a database, named projects/{p}/databases/{d}.
-func New(client *firestore.Client, database string) *Ledger {
-	return &Ledger{client: client, database: database}
+func New(client *firestore.Client, database string, log *slog.Logger) *Ledger {
+	return &Ledger{client: client, database: database, log: log}
 }
 
 // Version is a delivery and when it last changed: Save wants to know, so that nobody overwrites what they have not seen.
@@ -107,7 +109,8 @@ func (l *Ledger) Claim(ctx context.Context, seen Version, now time.Time) error {
 	return l.Save(ctx, seen, d)
 }
 
-// Due lists deliveries of a lane, over all instances, that are due until the given time, the longest due first.
+// Due lists deliveries of a lane, over all instances, that are due until the given time, the longest due first. A document that this
+// version cannot read is logged and left out: it must not keep the others waiting.
 func (l *Ledger) Due(ctx context.Context, lane string, until time.Time, limit int) ([]Version, error) {
 	stream, err := l.client.RunQuery(ctx, &firestorepb.RunQueryRequest{
 		Parent:    l.database + "/documents",
@@ -130,7 +133,8 @@ func (l *Ledger) Due(ctx context.Context, lane string, until time.Time, limit in
 		}
 		v, err := version(answer.GetDocument())
 		if err != nil {
-			return nil, fmt.Errorf("query due deliveries: %w", err)
+			l.log.ErrorContext(ctx, "delivery left out of the sweep", logging.Err, err)
+			continue
 		}
 		due = append(due, v)
 	}

@@ -37,6 +37,15 @@ func ParseSchedule(text string) (Schedule, error) {
 	return s, nil
 }
 
+// Longest is how long all waits may take together.
+func (s Schedule) Longest() time.Duration {
+	var sum time.Duration
+	for _, wait := range s {
+		sum += wait + wait/10
+	}
+	return sum
+}
+
 // wait is how long after the n-th failed attempt, counting from 1, the next one is due; false when there is none.
 func (s Schedule) wait(n int) (time.Duration, bool) {
 	if n < 1 || n > len(s) {

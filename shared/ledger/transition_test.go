@@ -193,6 +193,15 @@ func TestLanesSpread(t *testing.T) {
 	}
 }
 
+func TestLongestCountsTheJitter(t *testing.T) {
+	if got := (ledger.Schedule{10 * time.Second, 20 * time.Second}).Longest(); got != 33*time.Second {
+		t.Errorf("got %v, want 33s", got)
+	}
+	if got := ledger.DefaultSchedule().Longest(); got > 48*time.Hour {
+		t.Errorf("the default schedule takes %v", got)
+	}
+}
+
 func TestParseSchedule(t *testing.T) {
 	got, err := ledger.ParseSchedule("5s, 30s,2m,10m,30m,2h,5h,10h,24h")
 	if diff := cmp.Diff(ledger.DefaultSchedule(), got); diff != "" || err != nil {
