@@ -6,14 +6,20 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/seal"
 )
 
-// sealKeyFile holds the key that seals secrets at rest.
-const sealKeyFile = "seal.key"
+const (
+	// sealKeyFile holds the key that seals secrets at rest.
+	sealKeyFile  = "seal.key"
+	sealVariable = "CALLOUT_SEAL_KEYS"
+	// issuerFile is the issuer's, written on the first start.
+	issuerFile = "issuer.json"
+)
 
 // own are the variables that name services: an installation on one machine sets them itself.
 var own = []string{"PORT", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CALLOUT_DATABASE",
@@ -30,12 +36,8 @@ func (g *ground) environment(c Config) (env.Config, error) {
 	for _, name := range own {
 		delete(variables, name)
 	}
-	if variables["CALLOUT_SEAL_KEYS"] == "" {
-		key, err := sealKey(c.Data)
-		if err != nil {
-			return env.Config{}, err
-		}
-		variables["CALLOUT_SEAL_KEYS"] = key
+	if variables[sealVariable] == "" {
+		variables[sealVariable] = g.sealKey
 	}
 	variables["GOOGLE_CLOUD_PROJECT"] = Project
 	variables["CALLOUT_ISSUER"] = g.issuerURL
@@ -55,12 +57,21 @@ func (g *ground) environment(c Config) (env.Config, error) {
 	return config, nil
 }
 
-// sealKey reads the key from the data folder, or makes it; without a folder it lives as long as the process.
-func sealKey(data string) (string, error) {
-	if data == "" {
+// sealKey reads the key from the data folder, or makes it on the first start; without a folder it lives as long as the process. It must
+// be called before the issuer writes its file, by which a first start is told from one whose key was lost. Where the environment gives the
+// keys, the file is not needed.
+func sealKey(c Config) (string, error) {
+	given := slices.ContainsFunc(c.Environ, func(v string) bool {
+		name, value, _ := strings.Cut(v, "=")
+		return name == sealVariable && value != ""
+	})
+	if given {
+		return "", nil
+	}
+	if c.Data == "" {
 		return seal.NewKey("k1"), nil
 	}
-	path := filepath.Join(data, sealKeyFile)
+	path := filepath.Join(c.Data, sealKeyFile)
 	text, err := os.ReadFile(path)
 	if err == nil {
 		key := strings.TrimSpace(string(text))
@@ -71,6 +82,9 @@ func sealKey(data string) (string, error) {
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(c.Data, issuerFile)); err == nil {
+		return "", fmt.Errorf("%s is missing, and the data was sealed with it; put it back, or give the keys in %s", path, sealVariable)
 	}
 	key := seal.NewKey("k1")
 	return key, writeFile(path, []byte(key+"\n"))

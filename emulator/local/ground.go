@@ -29,6 +29,7 @@ type ground struct {
 	pubsub    *pubsub.Server
 	issuer    *issuer.Issuer
 	push      *pushTransport
+	sealKey   string // "" where the environment gives the keys
 
 	firestoreRPC, pubsubRPC   service
 	issuerHTTP                *http.Server
@@ -56,6 +57,9 @@ func openGround(c Config, api string) (*ground, error) {
 func (g *ground) open(c Config, api string) error {
 	var err error
 	if g.store, err = storage.Open(storage.Options{Dir: c.Data, Log: c.Log}); err != nil {
+		return err
+	}
+	if g.sealKey, err = sealKey(c); err != nil {
 		return err
 	}
 	if err := g.openIssuer(c, api); err != nil {
