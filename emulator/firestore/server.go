@@ -50,6 +50,8 @@ type Server struct {
 	mu         sync.Mutex // one commit at a time, until it is visible
 	generation int64      // of the store, as last seen
 
+	savedClock int64 // used by the background work alone
+
 	stop     context.CancelFunc
 	stopped  context.Context
 	finished sync.WaitGroup

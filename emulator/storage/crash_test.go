@@ -160,6 +160,108 @@ func TestDiskFails(t *testing.T) {
 	}
 }
 
+// TestNearlyFull refuses writes before the disk is full, because Pebble needs room for what it already took.
+func TestNearlyFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		s, err := storage.Open(storage.Options{FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const gib = 1 << 30
+		for _, step := range []struct {
+			left uint64
+			want error
+		}{{10 * gib, nil}, {1 << 20, storage.ErrFull}, {gib, nil}} {
+			fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: step.left, TotalBytes: 100 * gib})
+			time.Sleep(2 * time.Second) // virtual
+			b := s.NewBatch()
+			b.Set([]byte("k"), nil)
+			if err := s.Commit(b); !errors.Is(err, step.want) {
+				t.Errorf("%d bytes left: got %v, want %v", step.left, err, step.want)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestLogCannotBeRotated fails in the places where Pebble would panic with its locks held: the commit says so, reads go on, nothing hangs,
+// and what was acknowledged is there when the disk is well again.
+func TestLogCannotBeRotated(t *testing.T) {
+	tests := map[string]func(errorfs.Op) bool{
+		"making the new log":   func(op errorfs.Op) bool { return op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpReuseForWrite },
+		"syncing the folder":   func(op errorfs.Op) bool { return op.Kind == errorfs.OpFileSync && op.Path == "/data/store" },
+		"every kind of change": func(op errorfs.Op) bool { return op.Kind.ReadOrWrite() == errorfs.OpIsWrite },
+	}
+	for name, hit := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { cannotRotate(t, hit) })
+		})
+	}
+}
+
+func cannotRotate(t *testing.T, hit func(errorfs.Op) bool) {
+	var mu sync.Mutex
+	ill := false
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if ill && hit(op) {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	s, err := storage.Open(storage.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, "before")
+	disk := func(isIll bool) { mu.Lock(); ill = isIll; mu.Unlock() }
+	disk(true)
+	var failed error
+	var acked uint64
+	for ; failed == nil && acked < 100; acked++ {
+		b := s.NewBatch()
+		b.Set(key("big", acked), make([]byte, 1<<20))
+		failed = s.Commit(b)
+	}
+	acked--
+	if !errors.Is(failed, storage.ErrUnavailable) {
+		t.Errorf("got %v, want %v", failed, storage.ErrUnavailable)
+	}
+	if _, err := s.Get([]byte("before")); err != nil {
+		t.Errorf("reads: %v", err)
+	}
+	b := s.NewBatch()
+	b.Set([]byte("during"), nil)
+	if err := s.Commit(b); !errors.Is(err, storage.ErrUnavailable) {
+		t.Errorf("a later commit: %v", err)
+	}
+	disk(false)
+	time.Sleep(2 * time.Second) // virtual
+	set(t, s, "after")
+	for i := range acked {
+		if _, err := s.Get(key("big", i)); err != nil {
+			t.Errorf("acknowledged %d: %v", i, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err = storage.Open(storage.Options{FS: fs}); err != nil {
+		t.Fatal(err)
+	}
+	set(t, s, "at last")
+	if _, err := s.Get([]byte("after")); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // BenchmarkCommit has 64 writers commit synced batches of so many keys in a folder of the machine.
 func BenchmarkCommit(b *testing.B) {
 	for _, n := range []int{1, 10, 40} {

@@ -142,7 +142,7 @@ func (s *Store) openDB(readOnly bool) (*pebble.DB, error) {
 func (s *Store) options(readOnly bool) *pebble.Options {
 	o := &pebble.Options{
 		ReadOnly:                    readOnly,
-		FS:                          s.fs,
+		FS:                          shield{s.fs, &s.health},
 		Lock:                        s.lock,
 		CacheSize:                   s.cacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,

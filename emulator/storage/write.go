@@ -80,6 +80,9 @@ func (p Pending) Wait() error {
 	if err := p.b.b.SyncWait(); err != nil {
 		return s.health.fail(fmt.Errorf("sync: %w", err))
 	}
+	if err := s.health.fatal(); err != nil { // the shield keeps this from Pebble
+		return err
+	}
 	s.synced.Add(1)
 	return nil
 }
