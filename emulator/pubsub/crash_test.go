@@ -72,7 +72,8 @@ func (y *tally) publishUntil(ctx context.Context, pub pubsubpb.PublisherClient) 
 // consumeUntil pulls and acknowledges most of what it gets, until an error or, where drain is set, until nothing comes.
 func (y *tally) consumeUntil(ctx context.Context, sub pubsubpb.SubscriberClient, drain bool) {
 	for ctx.Err() == nil {
-		res, err := sub.Pull(ctx, &pubsubpb.PullRequest{Subscription: subS, MaxMessages: 50, ReturnImmediately: drain}) //nolint:staticcheck // to know the end
+		//lint:ignore SA1019 to know the end
+		res, err := sub.Pull(ctx, &pubsubpb.PullRequest{Subscription: subS, MaxMessages: 50, ReturnImmediately: drain})
 		if err != nil || drain && len(res.ReceivedMessages) == 0 {
 			return
 		}

@@ -27,7 +27,8 @@ func (r subscriber) Pull(ctx context.Context, req *pubsubpb.PullRequest) (*pubsu
 	if err := pullable(conf); err != nil {
 		return nil, err
 	}
-	p := &pull{immediate: req.ReturnImmediately, ended: make(chan struct{})} //nolint:staticcheck // clients still send it
+	//lint:ignore SA1019 clients still send it
+	p := &pull{immediate: req.ReturnImmediately, ended: make(chan struct{})}
 	c := &consumer{
 		maxMessages: int(min(req.MaxMessages, pullMessages)), maxBytes: pullBytes, many: true, pull: p,
 		deadline: time.Duration(conf.AckDeadlineSeconds) * time.Second,

@@ -55,37 +55,6 @@ func TestMessagesExpire(t *testing.T) {
 	})
 }
 
-func TestSubscriptionsExpire(t *testing.T) {
-	e := &endpoint{}
-	bubble(t, pubsub.Options{Transport: e}, func(g *ground) {
-		g.topic(topicT)
-		day := &pubsubpb.ExpirationPolicy{Ttl: durationpb.New(24 * time.Hour)}
-		short := durationpb.New(time.Hour)
-		for name, conf := range map[string]*pubsubpb.Subscription{
-			"idle":  {ExpirationPolicy: day},
-			"busy":  {ExpirationPolicy: day},
-			"never": {ExpirationPolicy: &pubsubpb.ExpirationPolicy{}},
-			"push":  {ExpirationPolicy: day, PushConfig: pushTo(hook)},
-		} {
-			conf.Name, conf.Topic, conf.MessageRetentionDuration = "projects/p/subscriptions/"+name, topicT, short
-			must(g, func() (*pubsubpb.Subscription, error) { return g.sub.CreateSubscription(g.Context(), conf) })
-		}
-		for range 3 {
-			time.Sleep(9 * time.Hour)
-			g.publish(data("x"))
-			must(g, func() (*pubsubpb.PullResponse, error) {
-				return g.sub.Pull(g.Context(), &pubsubpb.PullRequest{Subscription: "projects/p/subscriptions/busy", MaxMessages: 1})
-			})
-		}
-		for name, want := range map[string]codes.Code{"idle": codes.NotFound, "busy": codes.OK, "never": codes.OK, "push": codes.OK} {
-			_, err := g.sub.GetSubscription(g.Context(), &pubsubpb.GetSubscriptionRequest{Subscription: "projects/p/subscriptions/" + name})
-			if status.Code(err) != want {
-				g.Errorf("%s: got %v, want %v", name, err, want)
-			}
-		}
-	})
-}
-
 func TestSnapshotsExpire(t *testing.T) {
 	bubble(t, pubsub.Options{}, func(g *ground) {
 		g.subscribe(&pubsubpb.Subscription{})
