@@ -248,3 +248,48 @@ func TestStuckMessageKeepsNothingElse(t *testing.T) {
 		}
 	})
 }
+
+// What is left of deleted topics goes, even if the server ends before it has tidied up.
+func TestDeletedTopicsLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := storage.Open(storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		g := start(t, store, pubsub.Options{})
+		g.subscribe(&pubsubpb.Subscription{})
+		g.publish(data("x"), data("y"))
+		remove := func() {
+			t.Helper()
+			if _, err := g.pub.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: topicT}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove()
+		g.stop()
+		g = start(t, store, pubsub.Options{})
+		if n := g.stored(); n != 2 {
+			t.Errorf("%d messages stored for the subscription of a deleted topic, want 2", n)
+		}
+		if _, err := g.sub.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: subS}); err != nil {
+			t.Fatal(err)
+		}
+		g.stop()
+		g = start(t, store, pubsub.Options{})
+		if n := g.stored(); n != 0 {
+			t.Errorf("%d messages stored after a restart, want none", n)
+		}
+		g.subscribe(&pubsubpb.Subscription{})
+		g.publish(data("z"))
+		if _, err := g.sub.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: subS}); err != nil {
+			t.Fatal(err)
+		}
+		remove()
+		time.Sleep(2 * time.Minute)
+		if n := g.stored(); n != 0 {
+			t.Errorf("%d messages stored two minutes after all was deleted, want none", n)
+		}
+		g.stop()
+	})
+}
