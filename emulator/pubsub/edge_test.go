@@ -65,7 +65,7 @@ func TestStreamThatIsNotRead(t *testing.T) {
 		g.subscribe(&pubsubpb.Subscription{})
 		ctx, cancel := context.WithCancel(g.Context())
 		g.open(ctx, &pubsubpb.StreamingPullRequest{})
-		const n, size = 100, 400_000
+		const n, size = 50, 400_000
 		for range n {
 			g.publish(data(strings.Repeat("x", size)))
 		}
