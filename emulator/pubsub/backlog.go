@@ -142,7 +142,7 @@ func (s *subscription) load(q scan, epoch int) {
 	entries, skipped, upto, err := s.store.read(q)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.epoch != epoch {
+	if s.epoch != epoch || s.gone {
 		return
 	}
 	s.loading = false

@@ -107,13 +107,13 @@ func (s *subscription) giveBack(handouts []handout) {
 // finishPulls lets calls of Pull answer that have messages, or that do not want to wait for any. While more are being read from disk, one
 // that has room waits for them.
 func (s *subscription) finishPulls() {
-	if len(s.consumers) == 0 {
-		return
-	}
-	for _, c := range slices.Clone(s.consumers) {
+	for i := 0; i < len(s.consumers); {
+		c := s.consumers[i]
 		if c.pull != nil && (!c.room() || !s.loading && (len(c.pull.got) > 0 || c.pull.immediate)) {
 			s.dropConsumer(c)
 			c.ended(nil)
+			continue
 		}
+		i++
 	}
 }

@@ -132,10 +132,9 @@ func keyed(key, s string) *pubsubpb.PubsubMessage {
 // pullNow gives what is there without waiting.
 func (g *ground) pullNow(most int32) []*pubsubpb.ReceivedMessage {
 	g.Helper()
-	return must(g, func() (*pubsubpb.PullResponse, error) {
-		//lint:ignore SA1019 what the test is about
-		return g.sub.Pull(g.Context(), &pubsubpb.PullRequest{Subscription: subS, MaxMessages: most, ReturnImmediately: true})
-	}).ReceivedMessages
+	//lint:ignore SA1019 to know that there is nothing
+	req := &pubsubpb.PullRequest{Subscription: subS, MaxMessages: most, ReturnImmediately: true}
+	return must(g, func() (*pubsubpb.PullResponse, error) { return g.sub.Pull(g.Context(), req) }).ReceivedMessages
 }
 
 // ack acknowledges all of them.

@@ -26,6 +26,9 @@ func (s *Server) load() error {
 		s.each(kindSubscription, func(name string, value []byte) error { return s.loadSubscription(name, value, byID, highest) }),
 		s.each(kindSnapshot, func(name string, value []byte) error { return s.loadSnapshot(name, value, byID) }),
 	)
+	if err == nil { // only now is every topic known
+		err = s.dropStrays(byID)
+	}
 	if err != nil {
 		s.log.close()
 		return fmt.Errorf("open pub/sub: %w", err)
@@ -114,6 +117,33 @@ func (s *Server) loadSubscription(name string, value []byte, byID map[id]*topic,
 	}
 	s.subs[sub.name] = sub
 	return nil
+}
+
+// dropStrays removes the messages of topics that nothing in the store knows: they were deleted shortly before the server ended.
+func (s *Server) dropStrays(known map[id]*topic) error {
+	lower, upper := kindRange(kindMessage)
+	b := s.store.NewBatch()
+	for {
+		var found *id
+		err := s.store.Scan(lower, upper, false, func(key, _ []byte) bool {
+			n, _, ok := cutUint64(key[2:])
+			if ok {
+				found = new(id(n))
+			}
+			return false
+		})
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			break
+		}
+		lower = idKey(kindMessage, *found+1)
+		if known[*found] == nil {
+			b.DeleteRange(idKey(kindMessage, *found), lower)
+		}
+	}
+	return s.store.CommitUnsynced(b)
 }
 
 // newSubscription makes the state of a subscription that has read nothing.

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/callout-dev/callout/emulator/pubsub"
+	"github.com/callout-dev/callout/emulator/storage"
 )
 
 const hook = "http://hook.test/push?x=1"
@@ -109,6 +112,43 @@ func TestPushAnswers(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Over a socket, with the server's own transport, redirects are not followed.
+func TestPushOverASocket(t *testing.T) {
+	moved := make(chan struct{}, 10)
+	arrived := make(chan string, 10)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/old", func(w http.ResponseWriter, r *http.Request) {
+		moved <- struct{}{}
+		http.Redirect(w, r, "/new", http.StatusTemporaryRedirect)
+	})
+	mux.HandleFunc("/new", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		arrived <- string(body)
+	})
+	hook := httptest.NewServer(mux)
+	defer hook.Close()
+	store, err := storage.Open(storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	g := start(t, store, pubsub.Options{})
+	defer g.stop()
+	g.subscribe(&pubsubpb.Subscription{PushConfig: pushTo(hook.URL + "/old")})
+	g.publish(data("x"))
+	<-moved
+	<-moved // it is tried again, so the redirect was a refusal
+	if len(arrived) > 0 {
+		t.Error("a redirect was followed")
+	}
+	if _, err := g.sub.ModifyPushConfig(t.Context(), &pubsubpb.ModifyPushConfigRequest{Subscription: subS, PushConfig: pushTo(hook.URL + "/new")}); err != nil {
+		t.Fatal(err)
+	}
+	if body := <-arrived; !strings.Contains(body, `"data":"eA=="`) {
+		t.Errorf("body: %s", body)
 	}
 }
 

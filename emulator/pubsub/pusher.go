@@ -22,18 +22,49 @@ type pusher struct {
 	window    int
 	slog      *slog.Logger
 
-	ctx    context.Context // of all pushes; ended when the server may wait no longer
-	cancel context.CancelFunc
-	under  sync.WaitGroup
+	under sync.WaitGroup
+
+	mu      sync.Mutex
+	cutOff  bool // the server may wait no longer
+	last    int
+	cancels map[int]context.CancelFunc // of the pushes under way
 }
 
 func newPusher(o Options) *pusher {
-	p := &pusher{transport: o.Transport, window: o.PushWindow, slog: o.Log}
+	p := &pusher{transport: o.Transport, window: o.PushWindow, slog: o.Log, cancels: map[int]context.CancelFunc{}}
 	if o.Tokens != nil {
 		p.tokens = &tokens{source: o.Tokens, kept: map[tokenKey]*token{}}
 	}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
+}
+
+// begin makes the context of one push, which ends with its deadline or when the server waits no longer.
+func (p *pusher) begin(deadline time.Duration) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cutOff {
+		cancel()
+	}
+	p.last++
+	n := p.last
+	p.cancels[n] = cancel
+	return ctx, func() {
+		cancel()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.cancels, n)
+	}
+}
+
+// cut ends all pushes.
+func (p *pusher) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutOff = true
+	for _, cancel := range p.cancels {
+		cancel()
+	}
 }
 
 // consumer is the pusher as one subscription sees it.
@@ -50,12 +81,11 @@ func (p *pusher) consumer(s *subscription) *consumer {
 func (p *pusher) drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { p.under.Wait(); close(done) }()
-	defer p.cancel()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		p.cancel()
+		p.cut()
 		<-done
 		return fmt.Errorf("close pub/sub: pushes were cut off: %w", ctx.Err())
 	}
@@ -87,8 +117,8 @@ func accepts(status int) bool {
 
 // post sends one request; it takes no longer than the subscription's deadline, token included.
 func (p *pusher) post(conf *pubsubpb.Subscription, m *message, attempt int) (status int, err error) {
-	ctx, cancel := context.WithTimeout(p.ctx, time.Duration(conf.AckDeadlineSeconds)*time.Second)
-	defer cancel()
+	ctx, end := p.begin(time.Duration(conf.AckDeadlineSeconds) * time.Second)
+	defer end()
 	req, err := newPush(ctx, conf, m, attempt)
 	if err != nil {
 		return 0, err

@@ -55,37 +55,6 @@ func TestMessagesExpire(t *testing.T) {
 	})
 }
 
-func TestSubscriptionsExpire(t *testing.T) {
-	e := &endpoint{}
-	bubble(t, pubsub.Options{Transport: e}, func(g *ground) {
-		g.topic(topicT)
-		day := &pubsubpb.ExpirationPolicy{Ttl: durationpb.New(24 * time.Hour)}
-		short := durationpb.New(time.Hour)
-		for name, conf := range map[string]*pubsubpb.Subscription{
-			"idle":  {ExpirationPolicy: day},
-			"busy":  {ExpirationPolicy: day},
-			"never": {ExpirationPolicy: &pubsubpb.ExpirationPolicy{}},
-			"push":  {ExpirationPolicy: day, PushConfig: pushTo(hook)},
-		} {
-			conf.Name, conf.Topic, conf.MessageRetentionDuration = "projects/p/subscriptions/"+name, topicT, short
-			must(g, func() (*pubsubpb.Subscription, error) { return g.sub.CreateSubscription(g.Context(), conf) })
-		}
-		for range 3 {
-			time.Sleep(9 * time.Hour)
-			g.publish(data("x"))
-			must(g, func() (*pubsubpb.PullResponse, error) {
-				return g.sub.Pull(g.Context(), &pubsubpb.PullRequest{Subscription: "projects/p/subscriptions/busy", MaxMessages: 1})
-			})
-		}
-		for name, want := range map[string]codes.Code{"idle": codes.NotFound, "busy": codes.OK, "never": codes.OK, "push": codes.OK} {
-			_, err := g.sub.GetSubscription(g.Context(), &pubsubpb.GetSubscriptionRequest{Subscription: "projects/p/subscriptions/" + name})
-			if status.Code(err) != want {
-				g.Errorf("%s: got %v, want %v", name, err, want)
-			}
-		}
-	})
-}
-
 func TestSnapshotsExpire(t *testing.T) {
 	bubble(t, pubsub.Options{}, func(g *ground) {
 		g.subscribe(&pubsubpb.Subscription{})
@@ -277,5 +246,50 @@ func TestStuckMessageKeepsNothingElse(t *testing.T) {
 		if diff := cmp.Diff([]string{"stuck"}, bodies(g.pullNow(10))); diff != "" {
 			t.Errorf("after a restart (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// What is left of deleted topics goes, even if the server ends before it has tidied up.
+func TestDeletedTopicsLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := storage.Open(storage.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		g := start(t, store, pubsub.Options{})
+		g.subscribe(&pubsubpb.Subscription{})
+		g.publish(data("x"), data("y"))
+		remove := func() {
+			t.Helper()
+			if _, err := g.pub.DeleteTopic(t.Context(), &pubsubpb.DeleteTopicRequest{Topic: topicT}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		remove()
+		g.stop()
+		g = start(t, store, pubsub.Options{})
+		if n := g.stored(); n != 2 {
+			t.Errorf("%d messages stored for the subscription of a deleted topic, want 2", n)
+		}
+		if _, err := g.sub.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: subS}); err != nil {
+			t.Fatal(err)
+		}
+		g.stop()
+		g = start(t, store, pubsub.Options{})
+		if n := g.stored(); n != 0 {
+			t.Errorf("%d messages stored after a restart, want none", n)
+		}
+		g.subscribe(&pubsubpb.Subscription{})
+		g.publish(data("z"))
+		if _, err := g.sub.DeleteSubscription(t.Context(), &pubsubpb.DeleteSubscriptionRequest{Subscription: subS}); err != nil {
+			t.Fatal(err)
+		}
+		remove()
+		time.Sleep(2 * time.Minute)
+		if n := g.stored(); n != 0 {
+			t.Errorf("%d messages stored two minutes after all was deleted, want none", n)
+		}
+		g.stop()
 	})
 }
