@@ -56,13 +56,15 @@ func (l *Local) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.ground.push.set(api, handler)
 	base := l.config.Functions
 	if base == "" {
 		base = api
 	}
 	if err := l.ground.makeTopics(ctx, base); err != nil {
 		return fmt.Errorf("make topics: %w", err)
+	}
+	if err := l.ground.push.open(api, handler); err != nil {
+		return err
 	}
 	if err := l.writeInfo(api); err != nil {
 		return err

@@ -2,45 +2,68 @@ package local
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
-	"sync"
 	"time"
 )
 
-// pushTransport carries pushes: those to this process's own functions by a call, without a socket, and any other over the network.
+// pushTransport carries pushes: those to this process's own functions by a call, without a socket, and any other over the network. Until
+// open is called, pushes wait: at a start the backlog is there before the functions are.
 type pushTransport struct {
 	outside *http.Transport
 
-	mu      sync.RWMutex
+	opened  chan struct{}
 	host    string
 	handler http.Handler
 }
 
 func newPushTransport() *pushTransport {
-	return &pushTransport{outside: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}}
+	return &pushTransport{outside: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}, opened: make(chan struct{})}
 }
 
-// set says which base URL is this process's, and who answers for it.
-func (t *pushTransport) set(base string, handler http.Handler) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if u, err := url.Parse(base); err == nil {
-		t.host, t.handler = u.Host, handler
+// open says which base URL is this process's and who answers for it, and lets pushes through. It is called once, when the subscriptions
+// have their endpoints of this start.
+func (t *pushTransport) open(base string, handler http.Handler) error {
+	u, err := url.Parse(base)
+	if err != nil {
+		return err
+	}
+	t.host, t.handler = u.Host, handler
+	close(t.opened)
+	return nil
+}
+
+// wait returns when pushes are let through, and whether it had to wait.
+func (t *pushTransport) wait(ctx context.Context) (waited bool, err error) {
+	select {
+	case <-t.opened:
+		return false, nil
+	default:
+	}
+	select {
+	case <-t.opened:
+		return true, nil
+	case <-ctx.Done():
+		return true, ctx.Err()
 	}
 }
+
+// errMoved sends a push back that was made before the subscriptions knew where the functions are now.
+var errMoved = errors.New("the endpoint may have moved since the last start")
 
 // RoundTrip implements http.RoundTripper.
 func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.mu.RLock()
-	host, handler := t.host, t.handler
-	t.mu.RUnlock()
-	if r.URL.Host != host {
-		return t.outside.RoundTrip(r)
-	}
-	if err := r.Context().Err(); err != nil {
+	waited, err := t.wait(r.Context())
+	switch {
+	case err != nil:
 		return nil, err
+	case r.URL.Host != t.host && waited:
+		return nil, errMoved
+	case r.URL.Host != t.host:
+		return t.outside.RoundTrip(r)
 	}
 	in := r.Clone(r.Context())
 	in.RequestURI, in.Host = r.URL.RequestURI(), r.URL.Host
@@ -48,7 +71,7 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	out := &answer{header: http.Header{}}
-	handler.ServeHTTP(out, in)
+	t.handler.ServeHTTP(out, in)
 	return out.response(r), r.Context().Err()
 }
 

@@ -1,0 +1,57 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func pushTo(t *testing.T, transport *pushTransport, ctx context.Context, url string) (*http.Response, error) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return transport.RoundTrip(r)
+}
+
+func TestPushesWaitForTheFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := newPushTransport()
+		var got string
+		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			got = r.Host + r.URL.Path + " " + string(body)
+			w.WriteHeader(http.StatusAccepted)
+		})
+		go func() {
+			time.Sleep(time.Second)
+			if err := transport.open("http://127.0.0.1:8080", handler); err != nil {
+				t.Error(err)
+			}
+		}()
+		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := pushTo(t, transport, impatient, "http://127.0.0.1:8080/push/a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("before the functions are there: %v", err)
+		}
+		moved := make(chan error, 1)
+		go func() {
+			_, err := pushTo(t, transport, t.Context(), "http://127.0.0.1:7070/push/a")
+			moved <- err
+		}()
+		start := time.Now()
+		response, err := pushTo(t, transport, t.Context(), "http://127.0.0.1:8080/push/a")
+		if err != nil || response.StatusCode != http.StatusAccepted || got != "127.0.0.1:8080/push/a body" || time.Since(start) < 900*time.Millisecond {
+			t.Errorf("%v %v, handler saw %q, after %v", response, err, got, time.Since(start))
+		}
+		if err := <-moved; !errors.Is(err, errMoved) {
+			t.Errorf("an endpoint of the last start: %v", err)
+		}
+	})
+}
