@@ -106,6 +106,9 @@ func parseAggregations(in []*pb.StructuredAggregationQuery_Aggregation) ([]*aggr
 
 // aggregate feeds the result of a query to aggregations, until none wants more.
 func (v *view) aggregate(ctx context.Context, q *query, all []*aggregation) error {
+	if counted, err := v.count(ctx, q, all); counted || err != nil {
+		return err
+	}
 	out, err := v.consistently(ctx, q)
 	if err != nil {
 		return err
@@ -127,6 +130,58 @@ func (v *view) aggregate(ctx context.Context, q *query, all []*aggregation) erro
 			return nil
 		}
 	}
+}
+
+// count counts keys, if nothing but counts is wanted and keys prove the query. It says whether it did.
+func (v *view) count(ctx context.Context, q *query, all []*aggregation) (bool, error) {
+	most := 0
+	for _, a := range all {
+		if a.path != nil {
+			return false, nil
+		}
+		if a.upTo == 0 {
+			most = -1
+		} else if most >= 0 {
+			most = max(most, int(a.upTo))
+		}
+	}
+	if v.past != nil || v.tx != nil && !v.tx.readOnly || q.near != nil || q.limit == 0 {
+		return false, nil
+	}
+	streams, _, err := v.streams(q)
+	if err != nil {
+		return false, err
+	}
+	defer (&merged{from: streams}).close()
+	if len(streams) != 1 {
+		return false, nil
+	}
+	keys, ok := streams[0].(*filtered)
+	if !ok || !keys.proved {
+		return false, nil
+	}
+	if err := v.s.clock.await(v.s.clock.written.Load()); err != nil {
+		return false, err
+	}
+	n := -q.offset
+	for (most < 0 || n < most) && (q.limit < 0 || n < q.limit) {
+		_, ok, err := keys.from.next()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			break
+		}
+		if n++; n&0xFFF == 0 && ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+	for _, a := range all {
+		if a.count = int64(max(n, 0)); a.upTo > 0 {
+			a.count = min(a.count, a.upTo)
+		}
+	}
+	return true, nil
 }
 
 func (a *aggregation) add(d *document) error {

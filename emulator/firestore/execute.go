@@ -133,17 +133,20 @@ func (v *view) streams(q *query) (out []stream, sorted bool, err error) {
 			return out, false, err
 		}
 		sorted = sorted && plan.sorted
-		out = append(out, &filtered{v, walk, plan.check(q)})
+		out = append(out, &filtered{v: v, from: walk, check: plan.check(q), proved: plan.proved() && !q.all})
 	}
 	return out, sorted, nil
 }
 
+// proved says whether the keys prove the alternative and the query's bounds, so that every key counts.
+func (p *plan) proved() bool { return p.sorted && p.exact && len(p.rest) == 0 }
+
 // check asks a document for what the plan's keys do not prove.
 func (p *plan) check(q *query) func(*document) (bool, error) {
+	if p.proved() && !q.all {
+		return func(*document) (bool, error) { return true, nil }
+	}
 	if p.sorted && p.exact {
-		if len(p.rest) == 0 && !q.all {
-			return func(*document) (bool, error) { return true, nil }
-		}
 		return func(d *document) (bool, error) {
 			if !q.covers(d.collection.path) {
 				return false, nil
@@ -168,6 +171,6 @@ func (v *view) everything(q *query) ([]stream, bool, error) {
 	if err != nil {
 		return nil, false, err
 	}
-	all := &filtered{v, walk, func(d *document) (bool, error) { return q.selects(d, q.where) }}
+	all := &filtered{v: v, from: walk, check: func(d *document) (bool, error) { return q.selects(d, q.where) }}
 	return []stream{all}, q.orders[0].path.IsDocumentID(), nil
 }

@@ -168,6 +168,8 @@ func TestTransactionsExpire(t *testing.T) {
 		if n := s.Metrics().Transactions; n != 0 {
 			t.Errorf("%d transactions that nobody uses still run", n)
 		}
+		s.changes.mu.Lock()
+		defer s.changes.mu.Unlock()
 		if s.changes.readers != 0 {
 			t.Errorf("the log of changes has %d readers", s.changes.readers)
 		}

@@ -237,16 +237,25 @@ func agree(t *testing.T, x *Indexes, seed uint64) {
 		if i%5 == 0 {
 			sel.readTime = timestamp(past)
 		}
-		v, err := s.view(testDatabase, sel)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := names(t, v, q)
-		want := looked(t, v, q)
-		v.close()
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Fatalf("query %d, read time %v: -want +got:\n%s\n%s", i, sel.readTime, diff, prototext.Format(in))
-		}
+		compareOne(t, s, sel, in, q)
+	}
+}
+
+// compareOne runs one query three ways.
+func compareOne(t *testing.T, s *Server, sel selector, in *pb.StructuredQuery, q *query) {
+	t.Helper()
+	v, err := s.view(testDatabase, sel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.close()
+	got := names(t, v, q)
+	if diff := cmp.Diff(looked(t, v, q), got); diff != "" {
+		t.Fatalf("read time %v: -want +got:\n%s\n%s", sel.readTime, diff, prototext.Format(in))
+	}
+	count := new(aggregation)
+	if err := v.aggregate(t.Context(), q, []*aggregation{count}); err != nil || int(count.count) != len(got) {
+		t.Fatalf("counted %d of %d, %v\n%s", count.count, len(got), err, prototext.Format(in))
 	}
 }
 

@@ -22,8 +22,12 @@ func (s *Server) GetDocument(ctx context.Context, r *pb.GetDocumentRequest) (*pb
 	}
 	var d *document
 	if r.GetConsistencySelector() == nil {
-		if d, err = s.load(s.store, db, path); d != nil && err == nil {
-			err = s.clock.await(d.updated)
+		last := s.clock.written.Load()
+		if d, err = s.load(s.store, db, path); err == nil {
+			if d != nil {
+				last = d.updated
+			}
+			err = s.clock.await(last)
 		}
 	} else {
 		d, err = s.getIn(ctx, db, path, selector{transaction: r.GetTransaction(), readTime: r.GetReadTime()})

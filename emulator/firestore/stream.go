@@ -19,9 +19,10 @@ type walker interface {
 
 // filtered gives the documents that a walker leads to and that meet what its keys do not prove.
 type filtered struct {
-	v     *view
-	from  walker
-	check func(*document) (bool, error)
+	v      *view
+	from   walker
+	check  func(*document) (bool, error)
+	proved bool // the keys prove all that check asks, so a count need not look at documents
 }
 
 func (f *filtered) close() { f.from.close() }

@@ -152,8 +152,11 @@ func (v *view) get(c *collection, id string) (*document, error) {
 		}
 	}
 	d, err := loadFrom(v.moment, c, id)
-	if d == nil || err != nil {
+	if err != nil {
 		return nil, err
+	}
+	if d == nil {
+		return nil, v.s.clock.await(v.s.clock.written.Load()) // its deletion may not be on the disk yet
 	}
 	if d.updated > v.time {
 		return nil, nil // a view of the past, and the document is younger
