@@ -102,7 +102,7 @@ func (s *Server) apply(tx *transaction, writes []*write) (*committed, storage.Pe
 	defer s.mu.Unlock()
 	if g := s.store.Generation(); g != s.generation { // opened afresh: what was never durable is gone
 		s.registry.forget()
-		s.generation = g
+		s.generation, s.reserved = g, 0
 	}
 	if tx != nil {
 		if err := s.validate(tx); err != nil {
@@ -121,11 +121,15 @@ func (s *Server) apply(tx *transaction, writes []*write) (*committed, storage.Pe
 			return nil, storage.Pending{}, err
 		}
 	}
+	reserved := s.reserved
+	if done.writes = b.Len() > 0; done.writes {
+		reserved = s.reserveClock(b, now)
+	}
 	pending, err := s.store.Apply(b)
 	if err != nil {
 		return nil, storage.Pending{}, err
 	}
-	if done.writes = b.Len() > 0; done.writes {
+	if s.reserved = reserved; done.writes {
 		s.clock.written.Store(now)
 	}
 	s.changes.add(now, done.changes)

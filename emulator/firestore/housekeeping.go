@@ -28,7 +28,7 @@ func (s *Server) housekeep() {
 			return
 		case now := <-tick.C:
 			s.transactions.expire(now, false)
-			for _, do := range []func(time.Time) error{s.expireDocuments, s.forgetHistory, s.saveClock} {
+			for _, do := range []func(time.Time) error{s.expireDocuments, s.forgetHistory} {
 				if err := do(now); err != nil {
 					s.log.Warn("firestore: background work failed and will be tried again", "error", err)
 				}
@@ -148,19 +148,33 @@ func (s *Server) forgetHistory(now time.Time) error {
 	return s.store.CommitUnsynced(b)
 }
 
-// saveClock and restoreClock keep commits in the order of their times when the machine's clock is set back between two runs.
-func (s *Server) saveClock(time.Time) error {
-	written := s.clock.written.Load()
-	if written == s.savedClock {
+// clockLease is how far ahead of a commit the clock is reserved on the disk: one key more in one commit a second. After a crash the
+// clock runs ahead by as much at the most.
+const clockLease = time.Second
+
+// reserveClock puts into a commit's batch, if its time is beyond what is reserved, the time up to which commits may now go. It keeps
+// commits in the order of their times when the machine's clock is set back between two runs: no commit is later than what the store says
+// it may be. It gives what is reserved once the batch is applied. The caller holds the commit lock.
+func (s *Server) reserveClock(b *storage.Batch, now int64) int64 {
+	if now <= s.reserved {
+		return s.reserved
+	}
+	until := now + clockLease.Microseconds()
+	b.Set(metaKey("clock"), binary.BigEndian.AppendUint64(nil, uint64(until)))
+	return until
+}
+
+// returnClock gives back, at a clean end, what was reserved and not used.
+func (s *Server) returnClock() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reserved == 0 {
 		return nil
 	}
+	s.reserved = 0
 	b := s.store.NewBatch()
-	b.Set(metaKey("clock"), binary.BigEndian.AppendUint64(nil, uint64(written)))
-	if err := s.store.CommitUnsynced(b); err != nil {
-		return err
-	}
-	s.savedClock = written
-	return nil
+	b.Set(metaKey("clock"), binary.BigEndian.AppendUint64(nil, uint64(s.clock.written.Load())))
+	return s.store.Commit(b)
 }
 
 func (s *Server) restoreClock() error {
@@ -173,9 +187,7 @@ func (s *Server) restoreClock() error {
 	case len(v) != 8:
 		return errors.New("open firestore: the saved clock is damaged")
 	default:
-		if saved := int64(binary.BigEndian.Uint64(v)); saved > at {
-			at = saved + (2 * housekeeping).Microseconds() // and what was committed after it was saved
-		}
+		at = max(at, int64(binary.BigEndian.Uint64(v)))
 	}
 	s.clock.applied.Store(at)
 	s.clock.started.Store(at)

@@ -1,6 +1,7 @@
 package firestore
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -126,30 +127,40 @@ func TestHistoryIsForgotten(t *testing.T) {
 	})
 }
 
-// TestClockSetBack opens a store whose commits are later than the machine's clock: commits go on from there, and nothing waits.
+// TestClockSetBack opens a store whose commits are later than the machine's clock, after a clean end and after none: commits go on from
+// there, and nothing waits.
 func TestClockSetBack(t *testing.T) {
-	store, err := storage.Open(storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { store.Close() })
-	s, err := New(Options{Store: store})
-	if err != nil {
-		t.Fatal(err)
-	}
-	future := time.Now().Add(time.Hour).UnixMicro()
-	s.clock.applied.Store(future)
-	first := s.mustCommit(t, put("c/x", nil))
-	if err := s.saveClock(time.Now()); err != nil {
-		t.Fatal(err)
-	}
-	s.Close()
-	again := newServer(t, Options{Store: store})
-	if _, err := again.GetDocument(t.Context(), &pb.GetDocumentRequest{Name: testRoot + "/c/x"}); err != nil {
-		t.Error(err)
-	}
-	if second := again.mustCommit(t, put("c/y", nil)); first <= future || second <= first {
-		t.Errorf("commits at %d and %d, after %d", first, second, future)
+	for _, clean := range []bool{true, false} {
+		t.Run(fmt.Sprintf("clean=%v", clean), func(t *testing.T) {
+			store, err := storage.Open(storage.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { store.Close() })
+			s := newServer(t, Options{Store: store})
+			future := time.Now().Add(time.Hour).UnixMicro()
+			s.clock.applied.Store(future)
+			var last int64
+			for n := range 3 {
+				last = s.mustCommit(t, put(fmt.Sprintf("c/x%d", n), nil))
+			}
+			if clean {
+				s.Close()
+			}
+			again := newServer(t, Options{Store: store})
+			for n := range 3 {
+				if _, err := again.GetDocument(t.Context(), &pb.GetDocumentRequest{Name: testRoot + fmt.Sprintf("/c/x%d", n)}); err != nil {
+					t.Error(err)
+				}
+			}
+			second := again.mustCommit(t, put("c/y", nil))
+			if last <= future || second <= last || second > last+2*clockLease.Microseconds() {
+				t.Errorf("commits at %d and %d, after %d", last, second, future)
+			}
+			if ahead := second - last; clean && ahead > 1000 {
+				t.Errorf("after a clean end the clock runs %d µs ahead", ahead)
+			}
+		})
 	}
 }
 

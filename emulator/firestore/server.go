@@ -49,8 +49,7 @@ type Server struct {
 
 	mu         sync.Mutex // one commit at a time, until it is visible
 	generation int64      // of the store, as last seen
-
-	savedClock int64 // used by the background work alone
+	reserved   int64      // commits may go up to this time without saying so on the disk again
 
 	stop     context.CancelFunc
 	stopped  context.Context
@@ -96,6 +95,9 @@ func (s *Server) Close() {
 	s.stop()
 	s.finished.Wait()
 	s.transactions.expire(time.Now(), true)
+	if err := s.returnClock(); err != nil {
+		s.log.Warn("firestore: the clock was not saved and may run a second ahead after the next start", "error", err)
+	}
 }
 
 // Register adds the service to a gRPC server. Messages may be as large as a commit, 10 MiB: make the server with
