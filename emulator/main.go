@@ -34,11 +34,8 @@ func run(ctx context.Context, args, environ []string, out, logs io.Writer) error
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	level, err := logLevel(environ)
-	if err != nil {
+	level, levelErr := logLevel(environ)
+	if err := errors.Join(err, levelErr); err != nil {
 		return err
 	}
 	config.Log = logging.New(logs, logging.Text, level)
@@ -56,14 +53,14 @@ func parse(args, environ []string, out io.Writer) (local.Config, error) {
 	c := local.Config{Environ: environ}
 	set := flag.NewFlagSet("emulator", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`address` of the API, the functions and the console")
+	set.StringVar(&c.Listen, "listen", "127.0.0.1:8080", "`address` of the API and the functions")
 	set.StringVar(&c.Firestore, "firestore", "127.0.0.1:8081", "`address` of Firestore; empty opens no port")
 	set.StringVar(&c.PubSub, "pubsub", "127.0.0.1:8085", "`address` of Pub/Sub; empty opens no port")
 	set.StringVar(&c.Issuer, "issuer", "127.0.0.1:8082", "`address` of the OIDC issuer; empty opens no port")
 	set.StringVar(&c.Data, "data", ".callout", "`folder` of all durable state; empty keeps everything in memory")
-	set.StringVar(&c.EgressAllow, "egress-allow", local.DefaultEgressAllow, "`addresses` that targets may have besides public ones")
+	set.StringVar(&c.EgressAllow, "egress-allow", local.DefaultEgressAllow, "`list` of addresses, CIDRs and hosts that targets may have besides public ones")
 	set.StringVar(&c.Functions, "functions", "", "base `URL` of functions in other processes; empty runs them in this one")
-	set.DurationVar(&c.History, "history", time.Minute, "how `long` old document versions are kept for reads in the past")
+	set.DurationVar(&c.History, "history", time.Minute, "how long (a `duration`) old document versions are kept for reads in the past")
 	if err := fromEnvironment(set, environ); err != nil {
 		return c, err
 	}
@@ -137,11 +134,15 @@ func greet(out io.Writer, c local.Config, l *local.Local) {
 	if c.Data == "" {
 		line("Data", "in memory: gone when this stops")
 	} else {
-		line("Data", c.Data)
+		line("Data", filepath.Dir(l.File))
 	}
 	line("Clients", l.File)
 	if c.Functions != "" {
 		greetFunctions(out, c, l)
+		return
+	}
+	if l.Info.Issuer == "" {
+		fmt.Fprintln(out, "\nThe issuer has no port, so that nobody outside can get a token: -issuer=ADDRESS opens one.")
 		return
 	}
 	command := "  go run ./scripts/callout "

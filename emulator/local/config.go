@@ -4,9 +4,11 @@ package local
 
 import (
 	"crypto/rsa"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -42,6 +44,20 @@ type Config struct {
 	NewListener func(address string) (net.Listener, error)
 	Targets     *http.Client
 	NewKey      func() (*rsa.PrivateKey, error)
+}
+
+// check refuses what would only fail later.
+func (c Config) check() error {
+	if c.History < 0 {
+		return errors.New("-history must not be negative")
+	}
+	if c.Functions == "" {
+		return nil
+	}
+	if u, err := url.Parse(c.Functions); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return errors.New("-functions must be a base URL like http://127.0.0.1:9000")
+	}
+	return nil
 }
 
 func (c Config) listen(address string) (net.Listener, error) {

@@ -14,7 +14,7 @@ const (
 	serviceAccountFile = "service-account.json"
 )
 
-// Info is what clients on this machine need to know (callout.md section 1).
+// Info is what clients on this machine need to know (callout.md section 1). API is where the functions are, in this process or not.
 type Info struct {
 	API            string                   `json:"api"`
 	Firestore      string                   `json:"firestore"`
@@ -34,6 +34,7 @@ func (l *Local) writeInfo(api string) error {
 		if dir, err = os.MkdirTemp("", "callout-"); err != nil {
 			return err
 		}
+		l.File = filepath.Join(dir, infoFile)
 		if err := writeFile(filepath.Join(dir, serviceAccountFile), l.ground.issuer.ServiceAccount()); err != nil {
 			return err
 		}

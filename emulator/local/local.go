@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +31,7 @@ type Local struct {
 	stopping chan struct{}
 	stopOnce sync.Once
 	serving  chan error
-	// File is the path of local.json.
+	// File is the path of local.json, in a folder that Close removes where there is no data folder.
 	File string
 	// Info is what local.json holds.
 	Info Info
@@ -44,7 +47,10 @@ func Start(ctx context.Context, c Config) (*Local, error) {
 }
 
 func (l *Local) start(ctx context.Context) error {
-	var err error
+	err := l.config.check()
+	if err != nil {
+		return err
+	}
 	if l.listener, err = l.config.listen(l.config.Listen); err != nil {
 		return err
 	}
@@ -56,7 +62,10 @@ func (l *Local) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	base := l.config.Functions
+	if err := l.clients.Store.CheckSeal(ctx); err != nil {
+		return fmt.Errorf("the seal key is not the one that the data was sealed with; put the right one back: %w", err)
+	}
+	base := strings.TrimSuffix(l.config.Functions, "/")
 	if base == "" {
 		base = api
 	}
@@ -66,7 +75,7 @@ func (l *Local) start(ctx context.Context) error {
 	if err := l.ground.push.open(api, handler); err != nil {
 		return err
 	}
-	if err := l.writeInfo(api); err != nil {
+	if err := l.writeInfo(base); err != nil {
 		return err
 	}
 	var tick context.Context
@@ -134,6 +143,9 @@ func (l *Local) Close(ctx context.Context) error {
 	}
 	if l.ground != nil {
 		problems = append(problems, l.ground.close(ctx))
+	}
+	if l.File != "" && l.config.Data == "" {
+		problems = append(problems, os.RemoveAll(filepath.Dir(l.File)))
 	}
 	return errors.Join(problems...)
 }

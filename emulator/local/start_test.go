@@ -3,6 +3,7 @@ package local_test
 import (
 	"context"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -126,5 +127,76 @@ func TestSealKeysFromTheEnvironment(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(data, "seal.key")); !os.IsNotExist(err) {
 		t.Errorf("seal.key: %v", err)
+	}
+}
+
+// Another key than the data was sealed with is found out at the start, not by the first delivery.
+func TestWrongSealKeyIsFoundAtTheStart(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	withKey := func(letter string) local.Config {
+		c := quiet(data)
+		c.Issuer, c.EgressAllow = "127.0.0.1:8082", local.DefaultEgressAllow
+		c.Environ = []string{"CALLOUT_SEAL_KEYS=k1:" + strings.Repeat(letter, 43) + "="}
+		return c
+	}
+	first := withKey("A")
+	n := newNetwork()
+	first.NewListener = n.listen
+	l, err := local.Start(t.Context(), first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{DialContext: n.dial}
+	defer transport.CloseIdleConnections()
+	api := caller{l.Info.API, tokenClient(t.Context(), &http.Client{Transport: transport}, l.Info, "admin")}
+	api.route(t, endpoint(), orders)
+	if err := l.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	l, err = local.Start(t.Context(), withKey("E"))
+	if err == nil {
+		_ = l.Close(context.Background())
+	}
+	if err == nil || !strings.Contains(err.Error(), "seal key") {
+		t.Errorf("got %v", err)
+	}
+	if l, err = local.Start(t.Context(), withKey("A")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestInMemoryLeavesNothingBehind(t *testing.T) {
+	l, err := local.Start(t.Context(), quiet(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(l.File); err != nil {
+		t.Error(err)
+	}
+	if err := l.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Dir(l.File)); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", filepath.Dir(l.File), err)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for want, change := range map[string]func(*local.Config){
+		"-history":   func(c *local.Config) { c.History = -1 },
+		"-functions": func(c *local.Config) { c.Functions = "bogus" },
+	} {
+		c := quiet("")
+		change(&c)
+		l, err := local.Start(t.Context(), c)
+		if err == nil {
+			_ = l.Close(context.Background())
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want it to name %s", err, want)
+		}
 	}
 }

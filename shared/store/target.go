@@ -220,6 +220,21 @@ func (s *Store) ListTargets(ctx context.Context, instance action.InstanceID, q a
 	}
 }
 
+// CheckSeal opens the secrets of one target, whichever comes first: an error says that the keys are not those the data was sealed with.
+func (s *Store) CheckSeal(ctx context.Context) error {
+	documents := s.client.CollectionGroup(targets).Limit(1).Documents(ctx)
+	defer documents.Stop()
+	snapshot, err := documents.Next()
+	if err == iterator.Done {
+		return nil
+	}
+	if err != nil {
+		return mapError("check seal", err)
+	}
+	_, err = s.decodeTarget(action.InstanceID(snapshot.Ref.Parent.Parent.ID), snapshot)
+	return err
+}
+
 // existing tells which of the targets, known by ids from stored documents, exist.
 func (s *Store) existing(ctx context.Context, instance action.InstanceID, ids []action.TargetID) (map[action.TargetID]bool, error) {
 	snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, ids))

@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,6 +48,9 @@ func (a *app) setExecution(ctx context.Context, args []string) error {
 	}
 	request := &actionv2.SetExecutionRequest{Condition: condition}
 	for _, t := range targets {
+		if slices.Contains(request.Targets, t.GetId()) {
+			return usageErrorf("target %s is named twice", shownTarget(t.GetName(), t.GetId()))
+		}
 		request.Targets = append(request.Targets, t.GetId())
 	}
 	answer, err := c.actions.SetExecution(ctx, request)

@@ -63,7 +63,7 @@ func TestExecutionSetRefused(t *testing.T) {
 		}
 		w.fails(2, []string{"execution", "set"}, "--help")
 		w.fails(1, []string{"execution", "set", "event/a", "alpha", "gamma"}, `"gamma"`)
-		w.fails(1, []string{"execution", "set", "event/a", "alpha", "t1"}, "Target not found (COMMAND-17e8fq1ggk)\n")
+		w.fails(2, []string{"execution", "set", "event/a", "alpha", "t1"}, "alpha (t1) is named twice")
 		if len(w.executions.all) != 0 {
 			t.Errorf("set were %v", w.executions.all)
 		}

@@ -20,6 +20,8 @@ const (
 	hintPermission = "The caller lacks the permission for this; locally --client admin has all of them."
 	hintNobody     = `Is it running? Start "go run ./emulator", or say with --api and --issuer where it is.`
 	hintMissing    = `Start "go run ./emulator" first (where it has another -data, say --data), or give --api and --issuer and who is calling.`
+	hintDenied     = "That address is not public, or one of Callout's own. The server opens exceptions: -egress-allow, or CALLOUT_EGRESS_ALLOW."
+	hintTaken      = `The name is taken: choose another one, or change that target with "callout target update".`
 	hintCallout    = "Is --api the address of a Callout API?"
 )
 
@@ -53,6 +55,10 @@ func hintFor(code connect.Code, message string, detailed bool) string {
 		return hintToken
 	case code == connect.CodePermissionDenied, strings.Contains(message, "(AUTHZ-cdgFk)"):
 		return hintPermission
+	case strings.Contains(message, "(COMMAND-NcJUKo)"), strings.Contains(message, "(COMMAND-jKbbu2)"):
+		return hintDenied
+	case strings.Contains(message, "(V3-DKcYh)"):
+		return hintTaken
 	case code == connect.CodeUnimplemented && !detailed:
 		return hintCallout
 	}
