@@ -87,33 +87,32 @@ const (
 // Read makes the configuration from variables, each name=value as os.Environ has them. The error lists every problem.
 func Read(environ []string) (Config, error) {
 	c := Config{Roles: auth.DefaultRoles(), RetrySchedule: Schedule(ledger.DefaultSchedule())}
-	err := env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(environ)})
-	return c, errors.Join(problems(err), c.check())
+	unread, err := problems(env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(environ)}))
+	return c, errors.Join(err, c.check(unread))
 }
 
-// problems words what the library found, without quoting values: some are secrets.
-func problems(err error) error {
-	if err == nil {
-		return nil
-	}
+// problems words what the library found, without quoting values: some are secrets. Unread are the variables that it is about.
+func problems(err error) (unread []string, _ error) {
 	aggregate, ok := errors.AsType[env.AggregateError](err)
 	if !ok {
-		return err
+		return nil, err
 	}
 	var all []error
 	for _, e := range aggregate.Errors {
 		if p, ok := errors.AsType[env.ParseError](e); ok {
 			e = fmt.Errorf("%s: %w", variable(p.Name), p.Err)
+			unread = append(unread, variable(p.Name))
 		}
 		all = append(all, e)
 	}
-	return errors.Join(all...)
+	return unread, errors.Join(all...)
 }
 
-func (c Config) check() error {
+// check looks at what was read; of a variable that could not be, there is nothing more to say.
+func (c Config) check(unread []string) error {
 	var problems []error
 	add := func(variable string, err error) {
-		if err != nil {
+		if err != nil && !slices.Contains(unread, variable) {
 			problems = append(problems, fmt.Errorf("%s: %w", variable, err))
 		}
 	}

@@ -68,7 +68,7 @@ func TestEveryProblemAtOnceAndNoSecrets(t *testing.T) {
 	problems := []string{
 		"PORT=eighty", "CALLOUT_ROLES=[]", "CALLOUT_SCOPE_PERMISSIONS=perhaps", "CALLOUT_INSTANCES=a.example", "CALLOUT_ISSUER=http://issuer.example", "CALLOUT_PUSH_ISSUER=x",
 		"CALLOUT_SEAL_KEYS=" + sealKey + ":k1", "CALLOUT_EGRESS_ALLOW=10.0.0.0/99", "CALLOUT_EGRESS_DENY=*", "CALLOUT_RETRY_SCHEDULE=soon", "CALLOUT_RETENTION=24h", "CALLOUT_LOG_BODIES=some",
-		"CALLOUT_LOG_UNMATCHED=-1s", "CALLOUT_SHARDS=0", "CALLOUT_CATALOG=loose", "CALLOUT_LOG_LEVEL=loud",
+		"CALLOUT_LOG_UNMATCHED=-1s", "CALLOUT_SHARDS=none", "CALLOUT_CATALOG=loose", "CALLOUT_LOG_LEVEL=loud",
 	}
 	_, err := env.Read(problems)
 	if err == nil {
@@ -79,6 +79,9 @@ func TestEveryProblemAtOnceAndNoSecrets(t *testing.T) {
 		if !strings.Contains(err.Error(), name) {
 			t.Errorf("%s is not named in:\n%v", name, err)
 		}
+	}
+	if n := strings.Count(err.Error(), "CALLOUT_SHARDS"); n != 1 {
+		t.Errorf("CALLOUT_SHARDS is named %d times in:\n%v", n, err)
 	}
 	if !strings.Contains(err.Error(), "10.0.0.0/99") || !strings.Contains(err.Error(), `"*"`) {
 		t.Errorf("one list's problem hides the other's:\n%v", err)
