@@ -86,7 +86,10 @@ func describe(err error) *status.Status {
 // status is one of a service of ours that somebody forgot to translate, and its text is not for callers.
 func protocolError(err error) (*status.Status, bool) {
 	s, ok := status.FromError(err)
-	return s, ok && (s.Code() == codes.InvalidArgument || s.Code() == codes.Unimplemented)
+	if !ok || s.Code() != codes.InvalidArgument && s.Code() != codes.Unimplemented {
+		return nil, false
+	}
+	return status.New(s.Code(), errs.Brief(s.Message())), true // it may quote the input
 }
 
 func withDetail(s *status.Status, detail proto.Message) *status.Status {

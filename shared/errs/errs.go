@@ -5,6 +5,7 @@ package errs
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Kind says what sort of failure an error is, in words that know no transport.
@@ -42,9 +43,20 @@ func New(kind Kind, id, message string) *Error {
 	return &Error{Kind: kind, ID: id, Message: message}
 }
 
-// Newf makes an error without an id from a format.
+// Newf makes an error without an id from a format. What it quotes may come from outside: the message is cut as Brief does.
 func Newf(kind Kind, format string, args ...any) *Error {
-	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+	return &Error{Kind: kind, Message: Brief(fmt.Sprintf(format, args...))}
+}
+
+// maxMessage is how long a message may be that may quote what somebody sent.
+const maxMessage = 1000
+
+// Brief cuts a message to 1,000 bytes, and says with an ellipsis that it did.
+func Brief(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + "…"
 }
 
 // Because returns a copy of e that remembers its cause.

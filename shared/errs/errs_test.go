@@ -3,7 +3,9 @@ package errs_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/callout-dev/callout/shared/errs"
 )
@@ -35,6 +37,10 @@ func TestError(t *testing.T) {
 				t.Errorf("public text: got %q, want %q", e.Public(), tt.public)
 			}
 		})
+	}
+	long := errs.Newf(errs.InvalidArgument, "%s", strings.Repeat("é", 100_000)).Public()
+	if len(long) > 1010 || !strings.HasSuffix(long, "é…") || !utf8.ValidString(long) {
+		t.Errorf("a message that quotes 200 kB has %d bytes", len(long))
 	}
 	if missing.Cause != nil {
 		t.Error("Because changed the error it was called on")
