@@ -45,8 +45,16 @@ func run(ctx context.Context, args, environ []string, out, logs io.Writer) error
 	}
 	greet(out, config, l)
 	err = l.Wait(ctx)
+	watchdog := time.AfterFunc(stopTime, func() {
+		fmt.Fprintln(logs, "callout: the stop took too long and was cut short; what was acknowledged is on the disk")
+		os.Exit(1)
+	})
+	defer watchdog.Stop()
 	return errors.Join(err, l.Close(ctx))
 }
+
+// stopTime is how long a stop may take in all (callout.md section 1).
+const stopTime = 10 * time.Second
 
 // parse reads the flags; each is also a variable CALLOUT_EMULATOR_<NAME>, and the flag wins.
 func parse(args, environ []string, out io.Writer) (local.Config, error) {

@@ -30,12 +30,18 @@ func (s *Server) Commit(ctx context.Context, r *pb.CommitRequest) (*pb.CommitRes
 		if tx, err = s.transactions.take(db, r.GetTransaction()); err != nil {
 			return nil, err
 		}
-		defer s.transactions.end(tx)
+		defer func() {
+			if isDown(err) { // the client tries the same transaction again
+				s.transactions.release(tx)
+				return
+			}
+			s.transactions.end(tx)
+		}()
 		if tx.readOnly && len(writes) > 0 {
 			return nil, invalid("the transaction is read-only")
 		}
 	}
-	if err := s.awaitLocks(ctx, tx, writes); err != nil {
+	if err = s.awaitLocks(ctx, tx, writes); err != nil {
 		return nil, err
 	}
 	done, err := s.commit(tx, writes)

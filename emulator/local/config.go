@@ -54,7 +54,7 @@ func (c Config) check() error {
 	if c.Functions == "" {
 		return nil
 	}
-	if u, err := url.Parse(c.Functions); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if u, err := url.Parse(c.Functions); err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return errors.New("-functions must be a base URL like http://127.0.0.1:9000")
 	}
 	return nil

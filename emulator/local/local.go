@@ -15,10 +15,11 @@ import (
 	"github.com/callout-dev/callout/functions/all"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
+	"github.com/callout-dev/callout/shared/logging"
 )
 
 // drainTime is how long pushes and requests under way may take after a stop: less than the 10 s that a stop may take in all.
-const drainTime = 8 * time.Second
+const drainTime = 7 * time.Second
 
 // Local is a running installation.
 type Local struct {
@@ -128,8 +129,13 @@ func (l *Local) Close(ctx context.Context) error {
 		l.stopTick()
 	}
 	var problems []error
+	var draining sync.WaitGroup
 	if l.ground != nil {
-		problems = append(problems, l.ground.stopPushing(ctx))
+		draining.Go(func() {
+			if err := l.ground.stopPushing(ctx); err != nil { // their messages come back after the next start
+				l.config.Log.WarnContext(ctx, "pushes were cut off", logging.Err, err)
+			}
+		})
 	}
 	if l.api != nil {
 		if l.api.Shutdown(ctx) != nil {
@@ -138,6 +144,7 @@ func (l *Local) Close(ctx context.Context) error {
 	} else if l.listener != nil {
 		problems = append(problems, l.listener.Close())
 	}
+	draining.Wait()
 	if l.clients != nil {
 		problems = append(problems, l.clients.Close())
 	}

@@ -71,8 +71,17 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		in.Body = http.NoBody
 	}
 	out := &answer{header: http.Header{}}
-	t.handler.ServeHTTP(out, in)
-	return out.response(r), r.Context().Err()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.handler.ServeHTTP(out, in)
+	}()
+	select {
+	case <-done:
+		return out.response(r), r.Context().Err()
+	case <-r.Context().Done(): // a handler that does not heed its context holds up itself alone
+		return nil, r.Context().Err()
+	}
 }
 
 // answer collects what a handler writes.

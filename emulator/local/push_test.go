@@ -55,3 +55,21 @@ func TestPushesWaitForTheFunctions(t *testing.T) {
 		}
 	})
 }
+
+// A handler that does not heed its context must not hold up the pusher: the push ends with its deadline.
+func TestPushEndsThoughItsHandlerDoesNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := newPushTransport()
+		err := transport.open("http://127.0.0.1:8080", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		if _, err := pushTo(t, transport, ctx, "http://127.0.0.1:8080/push/a"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
+			t.Errorf("after %v: %v", time.Since(start), err)
+		}
+		time.Sleep(time.Hour)
+	})
+}

@@ -122,5 +122,6 @@ func TestCloseDrainsPushes(t *testing.T) {
 			t.Errorf("close of a server with a push that hangs: %v", err)
 		}
 		g.stop()
+		time.Sleep(5 * time.Second) // the transport of "d" heeds no context, and Close did not wait for it
 	})
 }

@@ -77,7 +77,11 @@ func (p *pusher) consumer(s *subscription) *consumer {
 	return c
 }
 
-// drain waits for the pushes under way; when ctx ends first, it cuts them off, which refuses their messages.
+// cutTime is how long pushes may take to end once they are cut off.
+const cutTime = time.Second
+
+// drain waits for the pushes under way; when ctx ends first, it cuts them off, which refuses their messages. It waits no longer than
+// cutTime for what does not heed that.
 func (p *pusher) drain(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() { p.under.Wait(); close(done) }()
@@ -86,7 +90,12 @@ func (p *pusher) drain(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		p.cut()
-		<-done
+		timer := time.NewTimer(cutTime)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+		}
 		return fmt.Errorf("close pub/sub: pushes were cut off: %w", ctx.Err())
 	}
 }

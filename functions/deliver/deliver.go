@@ -131,7 +131,7 @@ func (d *Deliverer) log(ctx context.Context, j job, a action.Attempt, state acti
 		slog.Duration(logging.Took, a.Took),
 	}
 	if cause != nil {
-		attrs = append(attrs, slog.String("cause", cause.Error()))
+		attrs = append(attrs, slog.String("cause", errs.Brief(cause.Error())))
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String(logging.Err, err.Error()))

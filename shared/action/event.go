@@ -18,6 +18,7 @@ const (
 	MaxPayload = 512 << 10 // bytes of a payload
 	MaxEvents  = 1000      // events in one request
 	MaxField   = 1024      // bytes of any other text of an event
+	MaxDepth   = 1000      // objects and arrays inside each other in a payload
 )
 
 // Occurrence is one event: something that happened, once. (The name Event is the kind of condition that it meets.)
@@ -64,6 +65,8 @@ func (o Occurrence) Validate() error {
 		return errs.Newf(errs.InvalidArgument, "id is longer than %d bytes", MaxEventID)
 	case len(o.Payload) > MaxPayload:
 		return errs.Newf(errs.TooLarge, "event_payload is larger than %d KiB", MaxPayload>>10)
+	case depth(o.Payload) > MaxDepth:
+		return errs.Newf(errs.InvalidArgument, "event_payload is nested more than %d deep", MaxDepth)
 	case len(o.Payload) > 0 && !(json.Valid(o.Payload) && utf8.Valid(o.Payload)):
 		return errs.Newf(errs.InvalidArgument, "event_payload is not JSON in UTF-8")
 	case !o.CreatedAt.IsZero() && (o.CreatedAt.Year() < 1 || o.CreatedAt.Year() > 9999):
@@ -82,6 +85,27 @@ func (o Occurrence) Validate() error {
 		}
 	}
 	return nil
+}
+
+// depth is how deep objects and arrays are nested in JSON; of anything else it says something.
+func depth(data []byte) int {
+	deepest, now := 0, 0
+	quoted := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
 }
 
 // body is the payload of actions-v2.md section 6.3; its keys and their order are the reference's.

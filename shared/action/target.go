@@ -139,6 +139,9 @@ type TargetTypeChange struct {
 // MaxKeyOverlap is the longest that a replaced key may go on signing (actions-v2.md section 10).
 const MaxKeyOverlap = 168 * time.Hour
 
+// MaxSigningKeys is how many keys of one target may sign at once: each adds a signature to three headers, which receivers bound.
+const MaxSigningKeys = 8
+
 // Apply makes the changed target. Changed is false where nothing differs; a key rotation always is a change. NewKey is used only where
 // the key rotates. It does not touch the time of change: that is the store's.
 func (c TargetChange) Apply(t Target, now time.Time, newKey func() (Secret, error)) (result Target, changed bool, err error) {
@@ -171,6 +174,9 @@ func (c TargetChange) Apply(t Target, now time.Time, newKey func() (Secret, erro
 		return old, false, err
 	}
 	t.SigningKeys = rotate(old.SigningKeys, key, now, *c.RotateKey)
+	if len(t.SigningKeys) > MaxSigningKeys {
+		return old, false, errs.Newf(errs.FailedPrecondition, "%d keys of this target sign already; wait until one ends, or end all former ones with 0s", MaxSigningKeys)
+	}
 	return t, true, nil
 }
 

@@ -202,3 +202,25 @@ func TestStatesAndAttempts(t *testing.T) {
 		t.Errorf("tried %d", n)
 	}
 }
+
+// Each key adds a signature to three headers, and receivers bound headers: rotation stops before that hurts, and 0s always works.
+func TestOverlappingKeysAreBounded(t *testing.T) {
+	n := 0
+	newKey := func() (action.Secret, error) { n++; return action.Secret(strings.Repeat("k", n)), nil }
+	target := action.Target{Name: "t", Timeout: time.Second, Endpoint: "https://example.com/", SigningKeys: []action.SigningKey{{Value: "first"}}}
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	week, zero := action.MaxKeyOverlap, time.Duration(0)
+	for len(target.SigningKeys) < action.MaxSigningKeys {
+		var err error
+		if target, _, err = (action.TargetChange{RotateKey: &week}).Apply(target, now, newKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if same, changed, err := (action.TargetChange{RotateKey: &week}).Apply(target, now, newKey); !errs.Is(err, errs.FailedPrecondition) || changed || len(same.SigningKeys) != action.MaxSigningKeys {
+		t.Errorf("one more: %d keys, %v", len(same.SigningKeys), err)
+	}
+	ended, _, err := (action.TargetChange{RotateKey: &zero}).Apply(target, now, newKey)
+	if err != nil || len(ended.SigningKeys) != 1 {
+		t.Errorf("0s: %d keys, %v", len(ended.SigningKeys), err)
+	}
+}

@@ -102,13 +102,8 @@ func withDetail(s *status.Status, detail proto.Message) *status.Status {
 
 // publicText hides the names of operations behind internal errors that have no id.
 func publicText(e *errs.Error) string {
-	switch e.Kind {
-	case errs.Internal, errs.Unknown:
+	if e.Kind == errs.Internal || e.Kind == errs.Unknown {
 		return internalText
-	case errs.Unavailable:
-		if e.Cause != nil {
-			return "the service is unavailable; try again"
-		}
 	}
 	return e.Message
 }

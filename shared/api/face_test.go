@@ -170,7 +170,7 @@ func TestWhoIsNotLetIn(t *testing.T) {
 	invalid := `[{"@type":"type.googleapis.com/zitadel.v1.ErrorDetail","id":"AUTH-7fs1e","message":"Token is invalid"}]`
 	wantJSON(t, send(h, "GET", "/v2/actions/targets/t", "", "Authorization", ""), 401, `{"code":16,"message":"auth header missing"}`)
 	wantJSON(t, send(h, "GET", "/v2/actions/targets/t", "", "Authorization", "Bearer bad"), 401, `{"code":16,"message":"Token is invalid (AUTH-7fs1e)","details":`+invalid+`}`)
-	wantJSON(t, send(h, "GET", "/v2/actions/targets/t", "", "Authorization", "Bearer down"), 503, `{"code":14,"message":"the service is unavailable; try again"}`)
+	wantJSON(t, send(h, "GET", "/v2/actions/targets/t", "", "Authorization", "Bearer down"), 503, `{"code":14,"message":"the issuer does not answer"}`)
 	wantJSON(t, send(h, "POST", service, `{}`, "Authorization", ""), 401, `{"code":"unauthenticated","message":"auth header missing"}`)
 	wantJSON(t, send(h, "POST", "/nowhere", `{}`, "Authorization", ""), 401, `{"code":16,"message":"auth header missing"}`)
 	w := send(h, "POST", service, "", "Authorization", "", "Content-Type", "application/grpc+proto")
@@ -203,7 +203,7 @@ func TestStatuses(t *testing.T) {
 		{errs.New(errs.Canceled, "", "x"), codes.Canceled, 499, "x"},
 		{errs.New(errs.Unimplemented, "", "x"), codes.Unimplemented, 501, "x"},
 		{errs.New(errs.Unavailable, "", "x"), codes.Unavailable, 503, "x"},
-		{errs.New(errs.Unavailable, "", "read events").Because(errors.New("secret")), codes.Unavailable, 503, "the service is unavailable; try again"},
+		{errs.New(errs.Unavailable, "", "the disk is full").Because(errors.New("secret")), codes.Unavailable, 503, "the disk is full"},
 		{errs.New(errs.Internal, "", "read events").Because(errors.New("secret")), codes.Internal, 500, "An internal error occurred"},
 		{errs.New(errs.Internal, "EXEC-1", "Told"), codes.Internal, 500, "Told (EXEC-1)"},
 		{errs.New(errs.Unknown, "", "secret"), codes.Unknown, 500, "An internal error occurred"},

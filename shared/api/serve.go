@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,7 @@ func (b Border) connectOptions(maxBody int) connect.HandlerOption {
 // newGateway makes the REST face: protojson as in actions-v2.md section 1.2, errors as in 3.2.
 func (b Border) newGateway() *runtime.ServeMux {
 	return runtime.NewServeMux(
+		runtime.WithDisablePathLengthFallback(), // no method in a header or a form: proxies filter by the real one
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
 		}),
@@ -141,6 +143,10 @@ func bounded(next http.Handler) http.Handler {
 		body, err := ReadBody(w, r, MaxBody)
 		if err != nil {
 			WriteError(w, err)
+			return
+		}
+		if len(bytes.TrimSpace(body)) > 0 && !json.Valid(body) { // the gateway reads one value and takes no notice of what follows
+			WriteError(w, errs.Newf(errs.InvalidArgument, "the body is not JSON"))
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))

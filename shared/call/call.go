@@ -85,6 +85,12 @@ func (c Caller) exchange(ctx context.Context, r Request, now time.Time) Result {
 		return failure(err)
 	}
 	defer response.Body.Close()
+	if response.StatusCode < http.StatusOK {
+		// After 101 the body is the bare connection, which no context bounds: nothing is read of it.
+		return Result{Status: response.StatusCode, Outcome: action.Failed, Error: action.ErrorStatus}
+	}
+	// Whatever a body is made of, reading it ends with the time.
+	defer context.AfterFunc(ctx, func() { _ = response.Body.Close() })()
 	result := Result{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), now)}
 	result.Answer, err = io.ReadAll(io.LimitReader(response.Body, r.Keep))
 	if err == nil {
@@ -93,7 +99,7 @@ func (c Caller) exchange(ctx context.Context, r Request, now time.Time) Result {
 		result.Cut = more > 0
 	}
 	if err != nil {
-		broken := failure(err)
+		broken := failure(errors.Join(err, ctx.Err()))
 		broken.Status, broken.Answer = result.Status, result.Answer
 		return broken
 	}

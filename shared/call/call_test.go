@@ -245,3 +245,48 @@ func TestKindsOfFailure(t *testing.T) {
 		})
 	}
 }
+
+// An answer that takes the connection over (101) has a body that no context ends: it must not be read. One that drips for ever ends with
+// the target's time.
+func TestAnswersWithoutEnd(t *testing.T) {
+	takeOver := func(answer string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			conn, buffered, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			defer conn.Close()
+			_, _ = buffered.WriteString(answer)
+			_ = buffered.Flush()
+			for range 1000 {
+				time.Sleep(time.Second)
+				if _, err := conn.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}
+	}
+	tests := []struct {
+		name, answer string
+		outcome      action.Outcome
+		kind         action.ErrorKind
+		status       int
+		took         time.Duration
+	}{
+		{"switching protocols", "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", action.Failed, action.ErrorStatus, 101, 0},
+		{"a body that drips", "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", action.Timeout, action.ErrorTimeout, 200, 10 * time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, takeOver(tt.answer), func(t *testing.T, c call.Caller) {
+				r := target()
+				r.Timeout = 10 * time.Second
+				result := c.Call(t.Context(), call.Request{Target: r, Body: []byte("{}"), WebhookID: "1", Keep: 4096})
+				if result.Outcome != tt.outcome || result.Error != tt.kind || result.Status != tt.status || result.Took != tt.took {
+					t.Errorf("%s %s, status %d, after %v: %v", result.Outcome, result.Error, result.Status, result.Took, result.Cause)
+				}
+				time.Sleep(2 * time.Second) // the target notices that nobody reads
+			})
+		})
+	}
+}

@@ -80,7 +80,7 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	if err != nil {
 		return err
 	}
-	c.Egress = policy.WithOwn(n.Own...)
+	c.Egress = policy.WithOwn(append(c.Config.services(), n.Own...)...)
 	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
 		return err
 	}

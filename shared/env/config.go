@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -195,6 +196,17 @@ func (c Config) Require(needs ...Need) error {
 // Database is the full name of the Firestore database.
 func (c Config) Database() string {
 	return "projects/" + c.Project + "/databases/" + c.DatabaseID
+}
+
+// services are the addresses of services that stand on this machine or beside it: no target may name them either.
+func (c Config) services() []netip.AddrPort {
+	var own []netip.AddrPort
+	for _, service := range []string{c.FirestoreHost, c.PubSubHost, strings.TrimPrefix(c.Issuer, "http://")} {
+		if addr, err := netip.ParseAddrPort(service); err == nil {
+			own = append(own, addr)
+		}
+	}
+	return own
 }
 
 // Rules is what the ledger's state machine takes from the configuration.

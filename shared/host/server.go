@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -39,7 +41,19 @@ func Routes(c *env.Clients, functions []Function) (http.Handler, error) {
 	mux.HandleFunc("GET /health", healthy)
 	mux.HandleFunc("GET /healthz", healthy)
 	mux.HandleFunc("/", notFound)
-	return observe(c.Log, mux), nil
+	return observe(c.Log, cleanPaths(mux)), nil
+}
+
+// cleanPaths refuses paths that the mux would redirect: double slashes and dot segments name nothing here.
+func cleanPaths(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		cleaned := path.Clean("/" + r.URL.Path)
+		if r.URL.Path != cleaned && r.URL.Path != strings.TrimSuffix(cleaned, "/")+"/" {
+			notFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func healthy(w http.ResponseWriter, _ *http.Request) {

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"fmt"
+
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -24,6 +26,9 @@ func mapError(operation string, err error) error {
 		kind = errs.Unavailable
 	case codes.Canceled:
 		kind = errs.Canceled
+	}
+	if kind == errs.Unavailable {
+		return errs.New(kind, "", "the database does not answer or takes no writes; try again").Because(fmt.Errorf("%s: %w", operation, err))
 	}
 	return errs.New(kind, "", operation).Because(err)
 }

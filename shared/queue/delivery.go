@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/errs"
 )
 
 // InlineLimit is how large a body may be to travel in the message of its delivery; a larger one is read from the ledger.
@@ -95,6 +96,7 @@ func EncodeDeadLetter(d DeadLetter) (Message, error) {
 	if len(d.Data) > maxLetterData {
 		d.Data, d.Cut = d.Data[:maxLetterData], true
 	}
+	d.Reason = errs.Brief(d.Reason)
 	data, err := encode(d)
 	if err != nil {
 		return Message{}, fmt.Errorf("encode dead letter: %w", err)

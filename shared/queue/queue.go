@@ -34,7 +34,7 @@ const (
 	// delay is how long the client may wait for more messages before it sends: long enough to batch under load, too short to notice.
 	delay = 200 * time.Microsecond
 	// publishTime bounds one publish with all its retries.
-	publishTime = 20 * time.Second
+	publishTime = 5 * time.Second
 )
 
 // Message is what is published, and what a push brings.
@@ -84,7 +84,7 @@ func mapError(topic Topic, err error) error {
 	case codes.Canceled:
 		kind = errs.Canceled
 	}
-	return errs.New(kind, "", "publish to "+string(topic)).Because(err)
+	return errs.New(kind, "", "the queue takes no messages; try again").Because(fmt.Errorf("publish to %s: %w", topic, err))
 }
 
 func (q *Queue) publisher(topic Topic) *pubsub.Publisher {

@@ -4,6 +4,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -35,11 +37,22 @@ func (s *Store) collection(instance action.InstanceID, name string) *firestore.C
 	return s.client.Collection("instances").Doc(string(instance)).Collection(name)
 }
 
+// What callers are told of a database that does not do its work.
+var (
+	errFull        = errs.New(errs.Unavailable, "", "the database takes no writes, for want of disk or quota; reads go on")
+	errUnavailable = errs.New(errs.Unavailable, "", "the database does not answer or takes no writes; nothing was changed, as far as is known; try again")
+)
+
 // now is the current time as Firestore keeps it: to the microsecond.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
+// transactTime bounds a transaction with all its retries: a database that refuses writes for a while is asked again and again until then.
+const transactTime = 10 * time.Second
+
 // transact runs fn in a transaction, again when it loses against another one.
 func (s *Store) transact(ctx context.Context, operation string, fn func(context.Context, *firestore.Transaction) error) error {
+	ctx, cancel := context.WithTimeout(ctx, transactTime)
+	defer cancel()
 	return mapError(operation, s.client.RunTransaction(ctx, fn))
 }
 
@@ -57,12 +70,15 @@ func mapError(operation string, err error) error {
 		kind = errs.NotFound
 	case codes.AlreadyExists:
 		kind = errs.AlreadyExists
-	case codes.Unavailable, codes.Aborted, codes.ResourceExhausted:
-		kind = errs.Unavailable
-	case codes.DeadlineExceeded:
-		kind = errs.DeadlineExceeded
+	case codes.ResourceExhausted:
+		return errFull.Because(fmt.Errorf("%s: %w", operation, err))
+	case codes.Unavailable, codes.Aborted, codes.DeadlineExceeded:
+		return errUnavailable.Because(fmt.Errorf("%s: %w", operation, err))
 	case codes.Canceled:
 		kind = errs.Canceled
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errUnavailable.Because(fmt.Errorf("%s: %w", operation, err))
 	}
 	return errs.New(kind, "", operation).Because(err)
 }
