@@ -48,13 +48,10 @@ func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
 	if !s.start() {
 		return nil
 	}
-	defer s.stop()
 	for {
-		if err := s.sweep(ctx); err != nil {
-			return err
-		}
-		wait, err := s.next(ctx)
+		wait, err := s.look(ctx)
 		if err != nil {
+			s.stop()
 			return err
 		}
 		if wait > pace && s.finish() {
@@ -65,12 +62,22 @@ func (s *Sweeper) Handle(ctx context.Context, _ cloudevents.Event) error {
 		case <-timer.C:
 		case <-s.Stopping:
 			timer.Stop()
+			s.stop()
 			return nil
 		case <-ctx.Done():
 			timer.Stop()
+			s.stop()
 			return ctx.Err()
 		}
 	}
+}
+
+// look brings back what is due and says how long it is until more is.
+func (s *Sweeper) look(ctx context.Context) (time.Duration, error) {
+	if err := s.sweep(ctx); err != nil {
+		return 0, err
+	}
+	return s.next(ctx)
 }
 
 func (s *Sweeper) start() bool {
