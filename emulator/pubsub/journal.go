@@ -116,7 +116,9 @@ func (j *journal) commitSome(todo []write) int {
 			break
 		}
 	}
-	if j.stamped {
+	// What a synced write has to say may stand in an earlier batch that was not synced. An empty batch syncs nothing, so it gets a key: the
+	// log up to it is then on the disk.
+	if j.stamped || synced && b.Len() == 0 {
 		b.Set([]byte{'p', kindHighest}, appendUint64(nil, uint64(j.highest)))
 		j.stamped = false
 	}
