@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -155,6 +156,7 @@ func TestIssuerDownAndBack(t *testing.T) {
 		g, token := guard(client), "Bearer "+sign(t, jose.RS256, keys()["rsa"], "rsa", claimSet())
 		try := func(kind errs.Kind) {
 			t.Helper()
+			synctest.Wait() // the key set forgets a look-up a moment after its answer
 			_, err := g.Authenticate(t.Context(), token, "")
 			wantError(t, err, kind, "")
 			if e, ok := errs.As(err); ok && strings.Contains(e.Public(), "issuer.test") {
@@ -175,6 +177,7 @@ func TestIssuerDownAndBack(t *testing.T) {
 		if _, err := g.Authenticate(t.Context(), fresh, ""); !errs.Is(err, errs.Unavailable) {
 			t.Errorf("a key that cannot be looked up: %v", err)
 		}
+		synctest.Wait() // the key set forgets a look-up a moment after its answer
 		i.set(func(i *issuer) { i.jwks, i.published = 0, []string{"other"} })
 		if _, err := g.Authenticate(t.Context(), fresh, ""); err != nil {
 			t.Errorf("a new key: %v", err)
