@@ -141,6 +141,47 @@ func TestOneTargetManyClients(t *testing.T) {
 	})
 }
 
+// Each client alone does all five: create, read, list, update, delete.
+func TestEachClientDoesItAll(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, i *installation) {
+		admin := i.as(t.Context(), "admin")
+		clients := map[string]actionv2connect.ActionServiceClient{
+			"connect":      actionv2connect.NewActionServiceClient(admin, i.Info.API),
+			"connect json": actionv2connect.NewActionServiceClient(admin, i.Info.API, connect.WithProtoJSON()),
+			"grpc-web":     actionv2connect.NewActionServiceClient(admin, i.Info.API, connect.WithGRPCWeb()),
+			"grpc":         actionv2connect.NewActionServiceClient(i.h2c(t, admin.Transport), i.Info.API, connect.WithGRPC()),
+		}
+		for name, client := range clients {
+			ctx := t.Context()
+			created, err := client.CreateTarget(ctx, &actionv2.CreateTargetRequest{
+				Name: name, TargetType: &actionv2.CreateTargetRequest_RestAsync{RestAsync: &actionv2.RESTAsync{}},
+				Timeout: durationpb.New(time.Second), Endpoint: "https://192.0.2.1/",
+			})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			renamed := name + " renamed"
+			if _, err := client.UpdateTarget(ctx, &actionv2.UpdateTargetRequest{Id: created.Id, Name: &renamed}); err != nil {
+				t.Errorf("%s: update: %v", name, err)
+			}
+			got, err := client.GetTarget(ctx, &actionv2.GetTargetRequest{Id: created.Id})
+			if err != nil || got.Target.Name != renamed || got.Target.SigningKey != created.SigningKey {
+				t.Errorf("%s: get: %v %v", name, got, err)
+			}
+			list, err := client.ListTargets(ctx, &actionv2.ListTargetsRequest{})
+			if err != nil || len(list.Targets) != 1 || list.Targets[0].Id != created.Id {
+				t.Errorf("%s: list: %v %v", name, list, err)
+			}
+			if removed, err := client.DeleteTarget(ctx, &actionv2.DeleteTargetRequest{Id: created.Id}); err != nil || removed.DeletionDate == nil {
+				t.Errorf("%s: delete: %v %v", name, removed, err)
+			}
+			if _, err := client.GetTarget(ctx, &actionv2.GetTargetRequest{Id: created.Id}); connect.CodeOf(err) != connect.CodeNotFound {
+				t.Errorf("%s: get after delete: %v", name, err)
+			}
+		}
+	})
+}
+
 // checkStatus checks a gRPC error: code, message, and the id in its one detail.
 func checkStatus(t *testing.T, err error, code codes.Code, message, id string) {
 	t.Helper()
