@@ -78,6 +78,17 @@ type Delivery struct {
 	Reason string
 	// Attempts holds what was tried, the oldest first; the last one's Number is how many there were.
 	Attempts []Attempt
+	// Before is how many attempts were made before it was last put back by hand: the schedule counts from there.
+	Before int
+	// Follows is the delivery of the interrupting target before this one, "" for none; Waits says that its success has not come yet.
+	Follows DeliveryID
+	Waits   bool
+	// Unblocks are the deliveries that follow this one.
+	Unblocks []DeliveryID
+	// Held says why the delivery waits in its target's lane; "" where it does not.
+	Held Hold
+	// Shard spreads deliveries over the ranges of an index.
+	Shard int
 	// Lane and Due are set exactly while the delivery is unfinished: Due is when it is next looked at, Lane by whom.
 	Lane             string
 	Due              time.Time

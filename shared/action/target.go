@@ -49,7 +49,9 @@ type Target struct {
 	Endpoint         string
 	PayloadType      PayloadType
 	// SigningKeys holds the current key first, then replaced ones that still sign.
-	SigningKeys      []SigningKey
+	SigningKeys []SigningKey
+	// Delivery are its own rules for events; an update over the Action API leaves them alone.
+	Delivery         DeliverySettings
 	Created, Changed time.Time
 }
 
