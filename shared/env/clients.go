@@ -136,7 +136,7 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, seal
 	}
 	c.closers = append(c.closers, low.Close)
 	c.Store = store.New(high, sealer)
-	c.Ledger = ledger.New(low, c.Config.Database(), c.Log)
+	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
 	return nil
 }
 
