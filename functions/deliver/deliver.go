@@ -28,7 +28,7 @@ const (
 // Routes finds targets, with their valves.
 type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(instance action.InstanceID, changes ...action.Change)
+	Forget(changes ...action.Change)
 }
 
 // Deliverer handles the deliveries topics.
@@ -76,10 +76,10 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 	switch {
 	case errs.Is(err, errs.NotFound):
 		return d.giveUp(ctx, seen, ledger.ReasonRemoved)
-	case errs.Is(err, errs.Internal) && ctx.Err() == nil:
-		return d.unreadable(ctx, seen, err)
 	case err != nil:
 		return err
+	case to.Err != nil:
+		return d.unreadable(ctx, seen, to.Err)
 	}
 	if time.Until(seen.Due) < to.Target.Timeout { // somebody else is about to work on it, or does
 		return nil

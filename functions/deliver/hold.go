@@ -37,7 +37,7 @@ func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve act
 }
 
 func (d *Deliverer) forget(valve action.Valve) {
-	d.Routes.Forget(valve.Instance, action.Change{Instance: valve.Instance, Kind: action.ChangeValve, ID: string(valve.Target)})
+	d.Routes.Forget(action.Change{Instance: valve.Instance, Kind: action.ChangeValve, ID: string(valve.Target)})
 }
 
 // watch draws from an attempt what it says about the target. The attempt is recorded: what fails here is logged, and the next one says the

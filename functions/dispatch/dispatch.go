@@ -18,7 +18,7 @@ import (
 // Routes finds whom an event is for.
 type Routes interface {
 	Event(ctx context.Context, instance action.InstanceID, eventType string) (routing.Route, error)
-	Forget(instance action.InstanceID, changes ...action.Change)
+	Forget(changes ...action.Change)
 }
 
 // Dispatcher handles the events topic.
@@ -95,7 +95,7 @@ func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *
 	if err := d.Ledger.AddValve(ctx, valve, now); err != nil {
 		return err
 	}
-	d.Routes.Forget(instance, action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})
+	d.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})
 	return nil
 }
 

@@ -31,7 +31,7 @@ const (
 // Routes finds targets, with their valves.
 type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(instance action.InstanceID, changes ...action.Change)
+	Forget(changes ...action.Change)
 }
 
 // Sweeper handles the ticks topic.

@@ -99,15 +99,12 @@ func (s *Sweeper) save(ctx context.Context, seen ledger.ValveVersion, turn ledge
 }
 
 func (s *Sweeper) forget(v action.Valve) {
-	s.Routes.Forget(v.Instance, action.Change{Instance: v.Instance, Kind: action.ChangeValve, ID: string(v.Target)})
+	s.Routes.Forget(action.Change{Instance: v.Instance, Kind: action.ChangeValve, ID: string(v.Target)})
 }
 
-// limits are those of a target; NotFound if it is gone. One that cannot be read is released like any other: deliver records why not.
+// limits are those of a target; NotFound if it is gone.
 func (s *Sweeper) limits(ctx context.Context, v action.Valve) (action.Limits, error) {
 	to, err := s.Routes.Destination(ctx, v.Instance, v.Target)
-	if errs.Is(err, errs.Internal) && ctx.Err() == nil {
-		return action.Limits{}, nil
-	}
 	if err != nil {
 		return action.Limits{}, err
 	}

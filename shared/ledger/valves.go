@@ -113,15 +113,12 @@ func (v ValveVersion) condition() *firestorepb.Precondition {
 	return &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_UpdateTime{UpdateTime: v.updated}}
 }
 
-// changeTime is how long a change is told: much longer than anybody may be behind.
-const changeTime = time.Hour
-
 // announce is the document by which other processes learn of a valve (package routing reads them).
 func (l *Ledger) announce(v action.Valve, now time.Time) *firestorepb.Write {
 	f := newFields()
 	f.setText("kind", string(action.ChangeValve))
 	f.setText("id", string(v.Target))
-	f.setTime("expireAt", now.Add(changeTime))
+	f.setTime("expireAt", now.Add(action.ChangeKept))
 	return &firestorepb.Write{
 		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
 			Name: l.name(v.Instance, "changes", strings.ToLower(rand.Text())), Fields: f.values,
