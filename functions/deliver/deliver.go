@@ -90,40 +90,51 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 	return d.admit(ctx, seen, to, message)
 }
 
-// admit makes the attempt, or holds the delivery if its target has its share already.
+// admit makes the attempt, or holds the delivery if its target has its share of calls already.
 func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) error {
-	k, start := key{seen.Instance, seen.Target}, time.Now()
-	if !d.gate.enter(k, to.Target.Delivery.Limits, start) {
-		if err := d.shut(ctx, to, ledger.Draining(action.Valve{Instance: seen.Instance, Target: seen.Target}, action.HoldSlow, to.Target.Delivery.Limits, start)); err != nil {
-			return err
-		}
-		return d.hold(ctx, seen, action.HoldSlow)
-	}
-	defer d.gate.leave(k, start)
-	j, err := d.job(ctx, seen, to.Target, message)
+	j, err := d.job(ctx, seen, to, message)
 	if errs.Is(err, errs.NotFound) {
 		return d.giveUp(ctx, seen, ledger.ReasonExpired)
 	}
 	if err != nil {
 		return err
 	}
-	j.valve = to.Valve
-	return d.attempt(ctx, j)
+	k := key{seen.Instance, seen.Target}
+	start, ok := d.gate.enter(ctx, k)
+	if ok {
+		result := d.call(ctx, j)
+		d.gate.leave(k, start)
+		return d.conclude(ctx, j, result)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	now := time.Now().UTC()
+	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
+	if err := d.shut(ctx, to, valve); err != nil {
+		return err
+	}
+	return d.hold(ctx, seen, action.HoldSlow)
 }
 
-func (d *Deliverer) job(ctx context.Context, seen ledger.Version, target action.Target, message queue.Delivery) (job, error) {
+func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) (job, error) {
+	j := job{seen: seen, target: to.Target, valve: to.Valve, event: message.EventID, body: message.Body}
 	if len(message.Body) > 0 {
-		return job{seen: seen, target: target, event: message.EventID, body: message.Body}, nil
+		return j, nil
 	}
 	event, err := d.Ledger.Event(ctx, message.Instance, seen.Event, time.Time{})
-	return job{seen: seen, target: target, event: event.ID, body: event.Body}, err
+	j.event, j.body = event.ID, event.Body
+	return j, err
 }
 
-// attempt calls the target and records what happened, once for each call.
-func (d *Deliverer) attempt(ctx context.Context, j job) error {
-	result := d.Caller.Call(ctx, call.Request{
+func (d *Deliverer) call(ctx context.Context, j job) call.Result {
+	return d.Caller.Call(ctx, call.Request{
 		Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(), Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
 	})
+}
+
+// conclude records what happened, once for each call.
+func (d *Deliverer) conclude(ctx context.Context, j job, result call.Result) error {
 	if errors.Is(result.Cause, context.Canceled) {
 		return result.Cause // we are being stopped: nothing is known of the target
 	}

@@ -1,17 +1,25 @@
 package deliver
 
 import (
+	"context"
 	"math/bits"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/ledger"
 )
 
 const (
+	// A call waits for others of the same target to end, step by step, as long as they do: that many in a step are, by Little's law, calls
+	// of less than 800 ms, and then it is us that the call waits for. A step is short: others wait for its slot.
+	step     = 100 * time.Millisecond
+	steps    = 10
+	progress = ledger.Share / 8
 	// stuckAfter and maxStuck: that many attempts of one target that have lasted so long show that it is slow.
 	stuckAfter = time.Second
 	maxStuck   = 8
@@ -30,7 +38,8 @@ type key struct {
 	target   action.TargetID
 }
 
-// gate bounds what is under way to one target in this process, so that no target takes the slots of the others, and watches how attempts end.
+// gate bounds how many calls of one target are under way in this process, so that no target takes the slots of the others, and watches how
+// attempts end.
 type gate struct {
 	mu       sync.Mutex
 	underway map[key]*traffic
@@ -44,8 +53,13 @@ type stamp struct {
 	good bool
 }
 
-// traffic is what is under way to a target: when each attempt began, the oldest first.
-type traffic struct{ starts []time.Time }
+// traffic is what is under way to a target.
+type traffic struct {
+	room   *semaphore.Weighted
+	users  int // those that have room, or wait for it
+	ended  int
+	starts []time.Time // when each call began, the oldest first
+}
 
 // record is how the last attempts of a target ended, for targets of which some failed.
 type record struct {
@@ -66,36 +80,77 @@ func remember[K comparable, V any]() *simplelru.LRU[K, V] {
 	return memory
 }
 
-// enter lets an attempt begin, unless the target has its share already, or is stuck.
-func (g *gate) enter(k key, limits action.Limits, now time.Time) bool {
+// enter lets a call begin, after a moment if need be: what is fast makes room by then. It refuses where the target has its share of calls and
+// keeps it, or is stuck. Leave afterwards, with the time that it gives.
+func (g *gate) enter(ctx context.Context, k key) (start time.Time, ok bool) {
+	t := g.join(k, time.Now())
+	if t == nil {
+		return start, false
+	}
+	entered := false
+	for range steps {
+		before := g.ended(t)
+		if entered = t.wait(ctx); entered || g.ended(t)-before < progress {
+			break
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !entered {
+		g.drop(k, t)
+		return start, false
+	}
+	start = time.Now()
+	t.starts = append(t.starts, start)
+	return start, true
+}
+
+// wait waits a step for room.
+func (t *traffic) wait(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, step)
+	defer cancel()
+	return t.room.Acquire(ctx, 1) == nil
+}
+
+// ended is how many calls have ended while the target was busy.
+func (g *gate) ended(t *traffic) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return t.ended
+}
+
+// join is the traffic of a target, nil if the target is stuck.
+func (g *gate) join(k key, now time.Time) *traffic {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.underway[k]
 	if t == nil {
-		t = &traffic{}
+		t = &traffic{room: semaphore.NewWeighted(ledger.Share)}
 		g.underway[k] = t
 	}
-	full := len(t.starts) >= ledger.Window(ledger.Share, limits)
-	stuck := len(t.starts) >= maxStuck && now.Sub(t.starts[maxStuck-1]) > stuckAfter
-	if full || stuck {
-		return false
+	if len(t.starts) >= maxStuck && now.Sub(t.starts[maxStuck-1]) > stuckAfter {
+		return nil
 	}
-	t.starts = append(t.starts, now)
-	return true
+	t.users++
+	return t
 }
 
-// leave ends the attempt that began at start.
+// leave ends the call that began at start.
 func (g *gate) leave(k key, start time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.underway[k]
-	for i, s := range t.starts {
-		if s.Equal(start) {
-			t.starts = append(t.starts[:i], t.starts[i+1:]...)
-			break
-		}
+	if i := slices.IndexFunc(t.starts, start.Equal); i >= 0 {
+		t.starts = slices.Delete(t.starts, i, i+1)
 	}
-	if len(t.starts) == 0 {
+	t.room.Release(1)
+	t.ended++
+	g.drop(k, t)
+}
+
+// drop needs the lock.
+func (g *gate) drop(k key, t *traffic) {
+	if t.users--; t.users == 0 {
 		delete(g.underway, k)
 	}
 }

@@ -1,10 +1,13 @@
 package deliver
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
@@ -15,53 +18,102 @@ var begin = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 func one() key { return key{"default", "t1"} }
 
+// TestShareOfATarget: a target gets its share of calls and no more; the next one waits a moment for room.
 func TestShareOfATarget(t *testing.T) {
-	tests := []struct {
-		name   string
-		limits action.Limits
-		want   int
-	}{
-		{"without limits", action.Limits{}, ledger.Share},
-		{"with a concurrency of its own", action.Limits{Concurrency: 3}, 3},
-		{"with a concurrency above the share", action.Limits{Concurrency: 1000}, ledger.Share},
-	}
-	for _, tt := range tests {
+	synctest.Test(t, func(t *testing.T) {
 		g, got := newGate(), 0
-		for i := range 1000 {
-			if g.enter(one(), tt.limits, begin.Add(time.Duration(i)*time.Microsecond)) {
+		var starts []time.Time
+		for range ledger.Share {
+			if start, ok := g.enter(t.Context(), one()); ok {
+				starts = append(starts, start)
 				got++
 			}
 		}
-		if got != tt.want {
-			t.Errorf("%s: %d at once, want %d", tt.name, got, tt.want)
+		began := time.Now()
+		if _, ok := g.enter(t.Context(), one()); ok || got != ledger.Share || time.Since(began) != step {
+			t.Errorf("%d at once, and one more: %t after %v", got, ok, time.Since(began))
 		}
-		if !g.enter(key{"other", "t1"}, tt.limits, begin) || !g.enter(key{"default", "t2"}, tt.limits, begin) {
-			t.Errorf("%s: others are kept out", tt.name)
+		for _, other := range []key{{"other", "t1"}, {"default", "t2"}} {
+			if start, ok := g.enter(t.Context(), other); !ok {
+				t.Errorf("%v is kept out", other)
+			} else {
+				g.leave(other, start)
+			}
 		}
-		g.leave(one(), begin)
-		if !g.enter(one(), tt.limits, begin.Add(time.Millisecond)) || g.enter(one(), tt.limits, begin.Add(time.Millisecond)) {
-			t.Errorf("%s: one left, and not one came in", tt.name)
+		time.AfterFunc(step/2, func() { g.leave(one(), starts[0]) })
+		start, ok := g.enter(t.Context(), one())
+		if !ok {
+			t.Fatal("one left, and none came in")
 		}
+		for _, s := range append(starts[1:], start) {
+			g.leave(one(), s)
+		}
+		if len(g.underway) != 0 {
+			t.Error("traffic is kept where there is none")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, ok := g.enter(ctx, one()); len(g.underway) != 0 && !ok {
+			t.Error("traffic is kept for one who gave up")
+		}
+	})
+}
+
+// TestFastTargetsAreWaitedFor: of three times the share at once, all get in where calls take 60 ms, and only the share where they take 900 ms.
+func TestFastTargetsAreWaitedFor(t *testing.T) {
+	for took, want := range map[time.Duration]int64{60 * time.Millisecond: 3 * ledger.Share, 900 * time.Millisecond: ledger.Share} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate()
+			var all sync.WaitGroup
+			var entered atomic.Int64
+			for range 3 * ledger.Share {
+				all.Go(func() {
+					start, ok := g.enter(t.Context(), one())
+					if !ok {
+						return
+					}
+					entered.Add(1)
+					time.Sleep(took)
+					g.leave(one(), start)
+				})
+			}
+			all.Wait()
+			if entered.Load() != want {
+				t.Errorf("calls of %v: %d entered, want %d", took, entered.Load(), want)
+			}
+		})
 	}
 }
 
 func TestStuckTargetsAreKeptOut(t *testing.T) {
-	g := newGate()
-	for range maxStuck {
-		if !g.enter(one(), action.Limits{}, begin) {
-			t.Fatal("kept out early")
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		var starts []time.Time
+		enter := func() bool {
+			start, ok := g.enter(t.Context(), one())
+			if ok {
+				starts = append(starts, start)
+			}
+			return ok
 		}
-	}
-	if !g.enter(one(), action.Limits{}, begin.Add(stuckAfter)) {
-		t.Error("kept out after exactly a second")
-	}
-	if g.enter(one(), action.Limits{}, begin.Add(stuckAfter+1)) {
-		t.Error("let in beside eight that are stuck")
-	}
-	g.leave(one(), begin)
-	if !g.enter(one(), action.Limits{}, begin.Add(stuckAfter+1)) {
-		t.Error("kept out beside seven that are stuck")
-	}
+		for range maxStuck {
+			if !enter() {
+				t.Fatal("kept out early")
+			}
+		}
+		time.Sleep(stuckAfter)
+		if !enter() {
+			t.Error("kept out after exactly a second")
+		}
+		time.Sleep(1)
+		if enter() {
+			t.Error("let in beside eight that are stuck")
+		}
+		g.leave(one(), starts[0])
+		if !enter() {
+			t.Error("kept out beside seven that are stuck")
+		}
+	})
 }
 
 func TestNothingIsKeptOfWhatIsOver(t *testing.T) {
@@ -71,7 +123,7 @@ func TestNothingIsKeptOfWhatIsOver(t *testing.T) {
 		all.Go(func() {
 			k := key{"default", action.TargetID(fmt.Sprint(i % 5))}
 			for range 100 {
-				if start := time.Now(); g.enter(k, action.Limits{}, start) {
+				if start, ok := g.enter(t.Context(), k); ok {
 					g.leave(k, start)
 				}
 				g.note(k, true)
