@@ -3,7 +3,7 @@
 // What is kept. A question (which targets has this event type, this method, this function; what is this target like) has an answer, and
 // an answer rests on facts: one for each execution that had to be looked at, one for each target. That a thing does not exist is a fact
 // too, and that nothing matches is an answer. Answers share their facts; a fact is kept as long as an answer rests on it, and answers are
-// kept, the last asked the longest, as long as all of it fits into a number of bytes.
+// kept, those that are asked for the longest, as long as all of it fits into a number of bytes.
 //
 // What a change does. It makes the fact that it names gone, and every answer that rests on it asks again, for that fact alone. A fact that
 // was being read when its change came is used by those who wait for it and is not kept. Nobody who asks after Forget has returned is

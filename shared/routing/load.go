@@ -73,7 +73,7 @@ func (r *Router) fly(ctx context.Context, f *flight) {
 	if r.flights[f.question] == f {
 		delete(r.flights, f.question)
 	}
-	if f.err == nil && f.keep && r.cache.add(f.question, f.answer) {
+	if f.err == nil && f.keep && r.cache.add(f.answer) {
 		r.generation.Add(1)
 	}
 }
@@ -86,7 +86,7 @@ func (r *Router) resolve(ctx context.Context, f *flight) (*answer, error) {
 	if f.question.subject == ofTarget {
 		return r.resolveTarget(ctx, f)
 	}
-	a := new(answer)
+	a := &answer{question: f.question}
 	facts, err := r.executions(ctx, f, f.question.candidates())
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (r *Router) resolveTarget(ctx context.Context, f *flight) (*answer, error) 
 	if err != nil {
 		return nil, err
 	}
-	a := &answer{facts: facts}
+	a := &answer{question: f.question, facts: facts}
 	if len(facts) == 0 || facts[0].destination == nil {
 		a.err = errMissing(string(id))
 		return a, nil

@@ -65,7 +65,7 @@ type Router struct {
 	seen       atomic.Pointer[seen] // the last good look; nil before the first
 	stale      atomic.Uint64        // how often the known was used because nothing newer was to be had
 
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	cache   *cache
 	flights map[question]*flight // the loads that may still be joined
 	looking looking
@@ -131,9 +131,9 @@ func (r *Router) Destination(ctx context.Context, instance action.InstanceID, id
 // ask answers from memory if it may, without allocating anything.
 func (r *Router) ask(ctx context.Context, q question) (*answer, error) {
 	r.refresh(ctx)
-	r.mu.Lock()
+	r.mu.RLock()
 	a, known := r.cache.get(q)
-	r.mu.Unlock()
+	r.mu.RUnlock()
 	if known && a.holds(r.generation.Load()) {
 		return a, nil
 	}

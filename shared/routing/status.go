@@ -17,9 +17,9 @@ type Status struct {
 
 // Status tells how the router does now. It asks nobody.
 func (r *Router) Status() Status {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := Status{Err: r.looking.err, Stale: r.stale.Load(), Answers: r.cache.answers.Len(), Facts: len(r.cache.facts), Bytes: r.cache.bytes}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	s := Status{Err: r.looking.err, Stale: r.stale.Load(), Answers: len(r.cache.answers), Facts: len(r.cache.facts), Bytes: r.cache.bytes}
 	if last := r.seen.Load(); last != nil {
 		s.Looked, s.Age = last.at, since(last.at, time.Now())
 	}
