@@ -98,7 +98,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-func TestClear(t *testing.T) {
+func TestWeb(t *testing.T) {
 	if !ours {
 		t.Skip("clears the database")
 	}
@@ -129,34 +129,45 @@ func TestClear(t *testing.T) {
 	commit(mine, "c/x/d/y")
 	commit(other, "c/x")
 	tests := []struct {
-		name, method, path, origin string
-		want                       int
+		name, method, path string
+		header             string // "NAME: VALUE"
+		want               int
+		text               string // somewhere in the answer
 	}{
-		{"from a web page", "DELETE", "/emulator/v1/" + mine + "/documents", "http://evil.example", http.StatusForbidden},
-		{"another method", "GET", "/emulator/v1/" + mine + "/documents", "", http.StatusMethodNotAllowed},
-		{"another path", "DELETE", "/emulator/v1/" + mine + "/docs", "", http.StatusNotFound},
-		{"clear", "DELETE", "/emulator/v1/" + mine + "/documents", "", http.StatusOK},
-		{"clear, escaped", "DELETE", "/emulator/v1/projects/p/databases/" + url.PathEscape("(default)") + "/documents", "", http.StatusOK},
+		{"from a web page", "DELETE", "/emulator/v1/" + mine + "/documents", "Origin: http://evil.example", http.StatusForbidden, ""},
+		{"from a page without an origin", "DELETE", "/emulator/v1/" + mine + "/documents", "Origin: null", http.StatusForbidden, ""},
+		{"from an image of a page", "GET", "/metrics", "Sec-Fetch-Site: cross-site", http.StatusForbidden, ""},
+		{"by a name that was made to lead here", "GET", "/metrics", "Host: evil.example:8081", http.StatusForbidden, ""},
+		{"another method", "GET", "/emulator/v1/" + mine + "/documents", "", http.StatusMethodNotAllowed, ""},
+		{"another path", "DELETE", "/emulator/v1/" + mine + "/docs", "", http.StatusNotFound, ""},
+		{"a malformed name", "DELETE", "/emulator/v1/projects/p/databases/a%2Fb/documents", "", http.StatusBadRequest, ""},
+		{"alive", "GET", "/", "Host: localhost:8081", http.StatusOK, "Ok\n"},
+		{"metrics", "GET", "/metrics", "", http.StatusOK, "\nstorage_writable 1\n"},
+		{"metrics of documents", "GET", "/metrics", "Host: [::1]", http.StatusOK, "\nfirestore_transactions 0\n"},
+		{"clear", "DELETE", "/emulator/v1/" + mine + "/documents", "", http.StatusOK, "{}"},
+		{"clear, escaped", "DELETE", "/emulator/v1/projects/p/databases/" + url.PathEscape("(default)") + "/documents", "", http.StatusOK, "{}"},
 	}
-	for i, tt := range tests {
+	for _, tt := range tests {
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, web.URL+tt.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tt.origin != "" {
-			r.Header.Set("Origin", tt.origin)
+		if name, v, _ := strings.Cut(tt.header, ": "); name == "Host" {
+			r.Host = v
+		} else if name != "" {
+			r.Header.Set(name, v)
 		}
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, res.Body)
+		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != tt.want {
-			t.Errorf("%s: got %d, want %d", tt.name, res.StatusCode, tt.want)
+		if res.StatusCode != tt.want || !strings.Contains(string(body), tt.text) {
+			t.Errorf("%s: got %d, %.300s, want %d", tt.name, res.StatusCode, body, tt.want)
 		}
-		if i < 3 && !has(mine, "c/x") {
-			t.Errorf("%s: it was cleared", tt.name)
+		if cleared := strings.HasPrefix(tt.name, "clear"); has(mine, "c/x") == cleared {
+			t.Errorf("%s: cleared is %t", tt.name, !cleared)
 		}
 	}
 	if has(mine, "c/x") || has(mine, "c/x/d/y") || !has(other, "c/x") {
