@@ -91,6 +91,9 @@ func (s *Server) settle(tx *transaction, writes []*write) (*committed, error) {
 		if lost := s.clock.await(s.clock.written.Load()); lost != nil {
 			return nil, lost
 		}
+		if pending.generation != s.store.Generation() { // it followed from one that is gone
+			return nil, storage.ErrUnavailable
+		}
 		return done, err
 	}
 	if err := pending.Wait(); err != nil {
@@ -102,44 +105,61 @@ func (s *Server) settle(tx *transaction, writes []*write) (*committed, error) {
 	return done, nil
 }
 
+// applied is a commit that is visible, if it wrote anything, and the generation of the store that it is of.
+type applied struct {
+	storage.Pending
+	generation int64
+}
+
 // apply makes the writes visible, one commit at a time.
-func (s *Server) apply(tx *transaction, writes []*write) (*committed, storage.Pending, error) {
+func (s *Server) apply(tx *transaction, writes []*write) (*committed, applied, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g := s.store.Generation(); g != s.generation { // opened afresh: what was never durable is gone
-		s.registry.forget()
-		s.generation, s.reserved = g, 0
-	}
+	s.renew()
+	in := applied{generation: s.generation}
 	if tx != nil {
 		if err := s.validate(tx); err != nil {
-			return nil, storage.Pending{}, err
+			return nil, in, err
 		}
 	}
 	now := s.clock.start()
 	defer s.clock.finish(now)
 	done, err := s.evaluate(writes, now)
 	if err != nil {
-		return nil, storage.Pending{}, err
+		return nil, in, err
 	}
-	b := s.store.NewBatch()
+	b := s.store.NewBatchOf(in.generation)
 	for _, c := range done.changes {
 		if err := s.put(b, c, now); err != nil {
-			return nil, storage.Pending{}, err
+			return nil, in, err
 		}
 	}
 	reserved := s.reserved
 	if done.writes = b.Len() > 0; done.writes {
 		reserved = s.reserveClock(b, now)
 	}
-	pending, err := s.store.Apply(b)
-	if err != nil {
-		return nil, storage.Pending{}, err
+	if in.Pending, err = s.store.Apply(b); err != nil {
+		return nil, in, err
 	}
 	if s.reserved = reserved; done.writes {
 		s.clock.written.Store(now)
 	}
 	s.changes.add(now, done.changes)
-	return done, pending, nil
+	return done, in, nil
+}
+
+// renew opens a store that failed afresh where that can be done, and notices if it was: commits that never became durable are gone, or
+// have become durable after all, and none of what was remembered of them counts. The caller holds the commit lock.
+func (s *Server) renew() {
+	g := s.store.Revive()
+	if g == s.generation {
+		return
+	}
+	s.registry.forget()
+	s.generation, s.reserved = g, 0
+	last := s.clock.applied.Load()
+	s.changes.doubt(last)
+	s.clock.isDurable(last)
 }
 
 // evaluate finds out what the writes make of the documents they are for, in their order. Nothing is changed yet.
@@ -245,7 +265,7 @@ func (s *Server) put(b *storage.Batch, c *change, now int64) error {
 		return nil
 	}
 	if c.after != nil && c.after.collection == nil {
-		in, err := s.registry.register(s.store, c.db, c.path.Collection())
+		in, err := s.registry.register(s.store, s.generation, c.db, c.path.Collection())
 		if err != nil {
 			return err
 		}
