@@ -56,7 +56,8 @@ type committed struct {
 	time    int64
 	results []*pb.WriteResult
 	changes []*change
-	writes  bool // something was written
+	byName  map[string]*change // changes, by the full names of their documents
+	writes  bool               // something was written
 }
 
 // change is what a commit makes of one document. Nil: there is none.
@@ -164,13 +165,14 @@ func (s *Server) renew() {
 
 // evaluate finds out what the writes make of the documents they are for, in their order. Nothing is changed yet.
 func (s *Server) evaluate(writes []*write, now int64) (*committed, error) {
-	done := &committed{time: now}
+	done := &committed{time: now, byName: make(map[string]*change, len(writes))}
+	rewritten := 0
 	for _, w := range writes {
-		c, err := s.changeFor(done, w)
+		name := w.db.Name(w.path)
+		c, err := s.changeFor(done, name, w)
 		if err != nil {
 			return nil, err
 		}
-		name := w.db.Name(w.path)
 		if err := w.require.check(name, c.after); err != nil {
 			return nil, err
 		}
@@ -178,6 +180,11 @@ func (s *Server) evaluate(writes []*write, now int64) (*committed, error) {
 		if !w.verify {
 			if result.TransformResults, err = s.write(c, w, now); err != nil {
 				return nil, err
+			}
+		}
+		if c.after != nil && w.raw == nil && !w.verify {
+			if rewritten += len(c.after.raw); rewritten > maxRewritten {
+				return nil, invalid("the commit changes large documents too often")
 			}
 		}
 		if c.after != nil {
@@ -224,18 +231,16 @@ func checkSize(path resource.Path, fields map[string]*pb.Value, raw []byte) erro
 }
 
 // changeFor finds the change of the write's document among those of the commit, or begins one from what is stored.
-func (s *Server) changeFor(done *committed, w *write) (*change, error) {
-	for _, c := range done.changes {
-		if resource.ComparePaths(c.path, w.path) == 0 && c.db == w.db {
-			return c, nil
-		}
+func (s *Server) changeFor(done *committed, name string, w *write) (*change, error) {
+	if c := done.byName[name]; c != nil {
+		return c, nil
 	}
 	d, err := s.load(s.store, w.db, w.path)
 	if err != nil {
 		return nil, err
 	}
 	c := &change{db: w.db, path: w.path, before: d, after: d}
-	done.changes = append(done.changes, c)
+	done.changes, done.byName[name] = append(done.changes, c), c
 	return c, nil
 }
 
@@ -284,6 +289,9 @@ func (s *Server) put(b *storage.Batch, c *change, now int64) error {
 	if c.after != nil {
 		if fresh, err = s.schema.entries(c.after); err != nil {
 			return err
+		}
+		if len(fresh) > maxEntries {
+			return invalid("document %q has %d index entries; at most %d are allowed", c.path, len(fresh), maxEntries)
 		}
 		b.Set(c.after.key(), c.after.encode())
 	} else {
