@@ -177,14 +177,15 @@ func (s *Server) evaluate(writes []*write, now int64) (*committed, error) {
 			return nil, err
 		}
 		result := new(pb.WriteResult)
+		again := c.changed()
 		if !w.verify {
 			if result.TransformResults, err = s.write(c, w, now); err != nil {
 				return nil, err
 			}
 		}
-		if c.after != nil && w.raw == nil && !w.verify {
+		if again && c.after != nil && w.raw == nil && !w.verify {
 			if rewritten += len(c.after.raw); rewritten > maxRewritten {
-				return nil, invalid("the commit changes large documents too often")
+				return nil, invalid("the commit changes a large document too often")
 			}
 		}
 		if c.after != nil {

@@ -25,9 +25,9 @@ const (
 
 // What is documented nowhere, and no honest client comes near.
 const (
-	maxRewritten    = 512 << 20 // bytes of documents that the writes of one commit make by changing fields of what is there
-	maxTransactions = 10_000    // that run at once
-	maxPageBytes    = 16 << 20  // of documents in one page of a list, the first one aside
+	maxRewritten    = 64 << 20 // bytes of documents that writes of one commit make of what its earlier writes made
+	maxTransactions = 10_000   // that run at once
+	maxPageBytes    = 16 << 20 // of documents in one page of a list, the first one aside
 )
 
 func invalid(format string, args ...any) error {
