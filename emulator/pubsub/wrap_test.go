@@ -58,6 +58,7 @@ func FuzzPushBody(f *testing.F) {
 func FuzzAckID(f *testing.F) {
 	f.Add(ackID{1, 2, 3}.String())
 	f.Add("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+	f.Add("000000000000000\r0000000000000000")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
 		a, ok := parseAckID(s)
