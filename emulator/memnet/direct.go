@@ -106,15 +106,25 @@ func move(dst, src protoreflect.Message) {
 	})
 }
 
-// answer copies the handler's answer, which it may share with others, and makes its error a status.
+// answer gives the handler's answer to the client, and makes an error of it a status. It goes through the wire form, because a handler may
+// share its answer with others, and may have put encoded fields into it that only decoding shows.
 func answer(out proto.Message, res any, err error) error {
 	if err == nil {
-		proto.Reset(out)
-		proto.Merge(out, res.(proto.Message))
-		return nil
+		return recode(out, res.(proto.Message))
 	}
 	if s, ok := status.FromError(err); ok {
 		return s.Err()
 	}
 	return status.FromContextError(err).Err() // Unknown for what is no context's
+}
+
+func recode(out, res proto.Message) error {
+	wire, err := proto.Marshal(res)
+	if err == nil {
+		err = proto.Unmarshal(wire, out)
+	}
+	if err != nil {
+		return status.Errorf(codes.Internal, "answer: %v", err)
+	}
+	return nil
 }

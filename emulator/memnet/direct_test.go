@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/callout-dev/callout/emulator/memnet"
 )
@@ -103,6 +104,22 @@ func TestDirectSharesNothing(t *testing.T) {
 	res.Status, req.Service = 0, "y"
 	if o.shared.Status != grpc_health_v1.HealthCheckResponse_SERVING || o.seen.Service != "x" {
 		t.Errorf("the server's answer is %v and its request %v", o.shared, o.seen)
+	}
+}
+
+// Fields that the server has put into its answer in encoded form are decoded for the client.
+func TestDirectDecodesTheAnswer(t *testing.T) {
+	o := &oracle{shared: &grpc_health_v1.HealthCheckResponse{}}
+	wire, err := proto.Marshal(&grpc_health_v1.HealthCheckResponse{Status: grpc_health_v1.HealthCheckResponse_NOT_SERVING})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.shared.ProtoReflect().SetUnknown(wire)
+	client, stop := connect(t, o, true)
+	defer stop()
+	res, err := client.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || res.Status != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("got %v, %v", res, err)
 	}
 }
 
