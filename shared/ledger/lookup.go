@@ -92,6 +92,7 @@ func (l *Ledger) Deliveries(ctx context.Context, instance action.InstanceID, ids
 			if err != nil {
 				return nil, err
 			}
+			v.Held = heldOf(answer.GetFound())
 			found = append(found, v)
 		}
 	}

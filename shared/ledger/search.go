@@ -293,6 +293,7 @@ func (s *source) fill(ctx context.Context) error {
 			s.ledger.log.ErrorContext(ctx, "delivery left out of a search", "error", err)
 			continue
 		}
+		v.Held = heldOf(doc)
 		s.head = &v
 	}
 	return nil
@@ -313,4 +314,9 @@ func (s *source) query() *firestorepb.RunQueryRequest {
 		Parent:    s.ledger.database + "/documents/instances/" + string(s.search.Instance),
 		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
 	}
+}
+
+// heldOf reads why a delivery is held.
+func heldOf(doc *firestorepb.Document) action.Hold {
+	return action.Hold((&fields{values: doc.GetFields()}).text("held"))
 }
