@@ -106,9 +106,9 @@ var homes = []home{
 		"google.golang.org/grpc/status": {"shared/store", "shared/ledger", "shared/queue", "shared/env"},
 	}},
 	{dependency: "google.golang.org/protobuf", in: []string{"shared/api", "shared/hook", "shared/gen"}, exceptions: map[string][]string{
-		// The ledger writes Firestore's messages itself.
-		"google.golang.org/protobuf/types/known/timestamppb": {"shared/ledger"},
-		"google.golang.org/protobuf/types/known/wrapperspb":  {"shared/ledger"},
+		// The ledger writes Firestore's messages itself, and the store reads its feed with them.
+		"google.golang.org/protobuf/types/known/timestamppb": {"shared/ledger", "shared/store"},
+		"google.golang.org/protobuf/types/known/wrapperspb":  {"shared/ledger", "shared/store"},
 	}},
 	{dependency: "google.golang.org/genproto", in: []string{"shared/gen", "shared/api"}},
 	{dependency: "github.com/GoogleCloudPlatform/functions-framework-go", in: []string{"shared/host", "functions"}}, // there in function.go: see below
@@ -117,6 +117,7 @@ var homes = []home{
 	{dependency: "github.com/coreos/go-oidc/v3", in: []string{"shared/auth"}},
 	{dependency: "golang.org/x/oauth2", in: []string{"shared/auth", "shared/env", "shared/hook"}},
 	{dependency: "github.com/caarlos0/env/v11", in: []string{"shared/env"}},
+	{dependency: "github.com/hashicorp/golang-lru/v2", in: []string{"shared/routing", "functions/deliver"}},
 	{dependency: "golang.org/x/sync", in: []string{"shared", "functions"}}, // as good as the standard library
 }
 
@@ -184,6 +185,7 @@ var rules = []rule{
 	{"only the emulator imports the emulator", func(name string) bool { return !under(name, "emulator") }, func(_, imported string) bool { return !under(imported, "emulator") }},
 	{"what knows no domain imports nothing of ours", anyOf("shared/signature", "shared/egress", "shared/seal", "shared/logging", "shared/errs"), func(string, string) bool { return false }},
 	{"the domain imports its neighbours", anyOf("shared/action"), only("shared/errs", "shared/logging")},
+	{"routing knows neither the store nor the ledger", anyOf("shared/routing"), only("shared/action", "shared/errs", "shared/logging")},
 	{"the services of the emulator know nothing of Callout", anyOf("emulator/firestore", "emulator/pubsub", "emulator/issuer", "emulator/memnet", "emulator/storage"),
 		func(name, imported string) bool {
 			return under(imported, "shared/errs", "shared/logging", "emulator/memnet", "emulator/storage", strings.Join(strings.Split(name, "/")[:2], "/"))

@@ -56,7 +56,7 @@ func newBench(t *testing.T, i *installation, answer func(n int, r received) int)
 	}
 	return &bench{
 		installation: i, api: caller{i.Info.API, i.as(t.Context(), "admin")}, receiver: receive(t, l, answer),
-		ledger: ledger.New(client, "projects/"+local.Project+"/databases/(default)", logging.Discard()), pubsub: i.conn(t, i.Info.PubSub),
+		ledger: ledger.New(client, "projects/"+local.Project+"/databases/(default)", ledger.Rules{}, logging.Discard()), pubsub: i.conn(t, i.Info.PubSub),
 	}
 }
 

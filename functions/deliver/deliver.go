@@ -6,10 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"time"
-
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/call"
@@ -18,7 +15,7 @@ import (
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
-	"github.com/callout-dev/callout/shared/store"
+	"github.com/callout-dev/callout/shared/routing"
 )
 
 const (
@@ -26,22 +23,24 @@ const (
 	recordTime = 30 * time.Second
 	// recordTries is how often an attempt is recorded on a delivery that changed meanwhile.
 	recordTries = 4
-	// tickWithin: a retry that is due sooner than this wakes the sweeper, which the scheduler wakes each minute anyway.
-	tickWithin = time.Minute
 )
+
+// Routes finds targets, with their valves.
+type Routes interface {
+	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
+	Forget(changes ...action.Change)
+}
 
 // Deliverer handles the deliveries topics.
 type Deliverer struct {
-	Store     *store.Store
+	Routes    Routes
 	Ledger    *ledger.Ledger
 	Queue     *queue.Queue
 	Caller    call.Caller
-	Rules     ledger.Rules
 	LogBodies env.LogBodies
 	Log       *slog.Logger
 
-	mu       sync.Mutex
-	lastTick time.Time
+	gate *gate
 }
 
 // job is one attempt to be made.
@@ -50,58 +49,92 @@ type job struct {
 	target action.Target
 	event  action.EventID
 	body   []byte
+	valve  action.Valve
 }
 
 // Handle takes one push.
-func (d *Deliverer) Handle(ctx context.Context, e cloudevents.Event) error {
-	push, err := queue.DecodePush(e.Data())
-	if err != nil {
-		return errs.Newf(errs.InvalidArgument, "deliveries push").Because(err)
-	}
-	message, err := queue.DecodeDelivery(push)
+func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
+	message, err := queue.DecodeDelivery(m)
 	if err != nil {
 		return errs.Newf(errs.InvalidArgument, "deliveries message").Because(err)
 	}
 	ctx = logging.With(ctx, slog.String(logging.Delivery, string(message.ID)))
 	seen, err := d.Ledger.Delivery(ctx, message.Instance, message.ID)
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
-	if err != nil || seen.State.Final() || seen.Tried() != message.Tried {
-		return err
-	}
-	target, err := d.Store.Target(ctx, message.Instance, seen.Target)
 	switch {
 	case errs.Is(err, errs.NotFound):
-		return d.giveUp(ctx, seen, ReasonTargetRemoved)
-	case errs.Is(err, errs.Internal) && ctx.Err() == nil:
-		return d.unreadable(ctx, seen, err)
+		return nil
 	case err != nil:
 		return err
+	case seen.State.Final():
+		return d.free(ctx, seen.Delivery)
+	case seen.Tried() != message.Tried:
+		return nil // a stale copy
+	case seen.Waits:
+		return d.wait(ctx, seen)
 	}
-	if time.Until(seen.Due) < target.Timeout { // somebody else is about to work on it, or does
+	to, err := d.Routes.Destination(ctx, message.Instance, seen.Target)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return d.giveUp(ctx, seen, ledger.ReasonRemoved)
+	case err != nil:
+		return err
+	case to.Err != nil:
+		return d.unreadable(ctx, seen, to.Err)
+	}
+	if time.Until(seen.Due) < to.Target.Timeout { // somebody else is about to work on it, or does
 		return nil
 	}
-	j, err := d.job(ctx, seen, target, message)
+	if hold := to.Hold(); hold != "" && !message.Release {
+		return d.hold(ctx, seen, hold)
+	}
+	return d.admit(ctx, seen, to, message)
+}
+
+// admit makes the attempt, or holds the delivery if its target has its share of calls already.
+func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) error {
+	j, err := d.job(ctx, seen, to, message)
+	if errs.Is(err, errs.NotFound) {
+		return d.giveUp(ctx, seen, ledger.ReasonExpired)
+	}
 	if err != nil {
 		return err
 	}
-	return d.attempt(ctx, j)
+	k := key{seen.Instance, seen.Target}
+	start, ok := d.gate.enter(ctx, k)
+	if ok {
+		result := d.call(ctx, j)
+		d.gate.leave(k, start)
+		return d.conclude(ctx, j, result)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	now := time.Now().UTC()
+	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
+	if err := d.shut(ctx, to, valve); err != nil {
+		return err
+	}
+	return d.hold(ctx, seen, action.HoldSlow)
 }
 
-func (d *Deliverer) job(ctx context.Context, seen ledger.Version, target action.Target, message queue.Delivery) (job, error) {
+func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) (job, error) {
+	j := job{seen: seen, target: to.Target, valve: to.Valve, event: message.EventID, body: message.Body}
 	if len(message.Body) > 0 {
-		return job{seen, target, message.EventID, message.Body}, nil
+		return j, nil
 	}
 	event, err := d.Ledger.Event(ctx, message.Instance, seen.Event, time.Time{})
-	return job{seen, target, event.ID, event.Body}, err
+	j.event, j.body = event.ID, event.Body
+	return j, err
 }
 
-// attempt calls the target and records what happened, once for each call.
-func (d *Deliverer) attempt(ctx context.Context, j job) error {
-	result := d.Caller.Call(ctx, call.Request{
+func (d *Deliverer) call(ctx context.Context, j job) call.Result {
+	return d.Caller.Call(ctx, call.Request{
 		Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(), Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
 	})
+}
+
+// conclude records what happened, once for each call.
+func (d *Deliverer) conclude(ctx context.Context, j job, result call.Result) error {
 	if errors.Is(result.Cause, context.Canceled) {
 		return result.Cause // we are being stopped: nothing is known of the target
 	}
@@ -117,7 +150,9 @@ func (d *Deliverer) attempt(ctx context.Context, j job) error {
 	if err != nil {
 		return err
 	}
-	return d.wake(ctx, recorded.Due)
+	d.watch(ctx, j, a)
+	d.wake(ctx, recorded.Due)
+	return nil
 }
 
 func (d *Deliverer) log(ctx context.Context, j job, a action.Attempt, state action.State, cause, err error) {
@@ -139,25 +174,13 @@ func (d *Deliverer) log(ctx context.Context, j job, a action.Attempt, state acti
 	d.Log.LogAttrs(ctx, level, "delivery attempted", attrs...)
 }
 
-// wake asks for a sweep when something is due before the scheduler would ask, at most once a second.
-func (d *Deliverer) wake(ctx context.Context, due time.Time) error {
-	now := time.Now()
-	if due.IsZero() || due.Sub(now) > tickWithin || !d.takeTick(now) {
-		return nil
+// wake asks for a sweep when something is due before the scheduler would ask.
+func (d *Deliverer) wake(ctx context.Context, due time.Time) {
+	if due.IsZero() || time.Until(due) > queue.WakeWithin {
+		return
 	}
-	if err := d.Queue.Publish(ctx, queue.Ticks, queue.Message{Data: []byte("{}")}); err != nil {
-		// The attempt is recorded, and the scheduler wakes the sweeper anyway: no reason to call the target again.
+	if err := d.Queue.Wake(ctx); err != nil {
+		// What is due is recorded, and the scheduler wakes the sweeper anyway: no reason to call the target again.
 		d.Log.WarnContext(ctx, "sweeper not woken", logging.Err, err)
 	}
-	return nil
-}
-
-func (d *Deliverer) takeTick(now time.Time) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now.Sub(d.lastTick) < time.Second {
-		return false
-	}
-	d.lastTick = now
-	return true
 }

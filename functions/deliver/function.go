@@ -20,8 +20,7 @@ func Function() host.Function {
 		Needs:   []env.Need{env.Secrets, env.Push},
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			d := &Deliverer{
-				Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Caller: c.Caller, Rules: c.Config.Rules(),
-				LogBodies: c.Config.LogBodies, Log: c.Log,
+				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Caller: c.Caller, LogBodies: c.Config.LogBodies, Log: c.Log, gate: newGate(),
 			}
 			return d.Handle, nil
 		},

@@ -12,14 +12,7 @@ import (
 	"github.com/callout-dev/callout/shared/queue"
 )
 
-// Why a delivery is dead, where it is not for its attempts.
-const (
-	ReasonTargetRemoved = "target removed"
-	reasonAttempts      = "attempts used up"
-	reasonGone          = "target answered 410 Gone"
-)
-
-// record saves an attempt. A save that fails may have been applied, and the delivery may have changed since it was read: both show when
+// record saves an attempt. The dead letters are told before the ledger: told twice is better than not at all. A save that fails may have been applied, and the delivery may have changed since it was read: both show when
 // it is read again. What is final stays as it is.
 func (d *Deliverer) record(ctx context.Context, j job, a action.Attempt, retryAfter time.Duration) (action.Delivery, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
@@ -27,18 +20,16 @@ func (d *Deliverer) record(ctx context.Context, j job, a action.Attempt, retryAf
 	seen := j.seen
 	var err error
 	for range recordTries {
-		next := d.Rules.After(seen.Delivery, a, retryAfter, time.Now().UTC())
+		now := time.Now().UTC()
+		next := d.Ledger.Rules().After(seen.Delivery, ledger.Report{Attempt: a, RetryAfter: retryAfter, Schedule: j.target.Delivery.Schedule}, now)
 		if next.State == action.Dead {
-			reason := reasonAttempts
-			if a.Status == 410 {
-				reason = reasonGone
-			}
-			if err = d.bury(ctx, next, j.event, j.body, reason); err != nil {
+			if err = d.Queue.Bury(ctx, queue.LetterOf(next, j.event, j.body)); err != nil {
 				return seen.Delivery, err
 			}
 		}
-		if err = d.Ledger.Save(ctx, seen, next); err == nil {
-			return next, nil
+		var freed []action.Delivery
+		if freed, err = d.Ledger.Settle(ctx, seen, next, d.held(ctx, seen.Instance), now); err == nil {
+			return next, d.first(ctx, freed, j.event, j.body)
 		}
 		again, readErr := d.Ledger.Delivery(ctx, seen.Instance, seen.ID)
 		if readErr != nil {
@@ -65,12 +56,14 @@ func (d *Deliverer) giveUp(ctx context.Context, seen ledger.Version, reason stri
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return err
 	}
-	dead := d.Rules.Kill(seen.Delivery, reason, time.Now().UTC())
-	if err := d.bury(ctx, dead, event.ID, event.Body, reason); err != nil {
+	now := time.Now().UTC()
+	dead := d.Ledger.Rules().Kill(seen.Delivery, reason, now)
+	if err := d.Queue.Bury(ctx, queue.LetterOf(dead, event.ID, event.Body)); err != nil {
 		return err
 	}
 	d.Log.ErrorContext(ctx, "delivery given up", logging.Target, seen.Target, "reason", reason)
-	return d.Ledger.Save(ctx, seen, dead)
+	_, err = d.Ledger.Settle(ctx, seen, dead, d.held(ctx, seen.Instance), now)
+	return err
 }
 
 // unreadable records a failed attempt for a target whose settings or keys cannot be read: ours to mend, and until then the schedule runs.
@@ -86,17 +79,6 @@ func (d *Deliverer) unreadable(ctx context.Context, seen ledger.Version, cause e
 	if err != nil {
 		return err
 	}
-	return d.wake(ctx, recorded.Due)
-}
-
-// bury tells the dead letters, before the ledger does: told twice is better than not at all.
-func (d *Deliverer) bury(ctx context.Context, dead action.Delivery, event action.EventID, body []byte, reason string) error {
-	letter, err := queue.EncodeDeadLetter(queue.DeadLetter{
-		Reason: reason, At: time.Now().UTC(), Instance: dead.Instance, Delivery: dead.ID, Target: dead.Target, EventID: event,
-		Attempts: dead.Tried(), Event: body,
-	})
-	if err != nil {
-		return err
-	}
-	return d.Queue.Publish(ctx, queue.DeadLetters, letter)
+	d.wake(ctx, recorded.Due)
+	return nil
 }

@@ -7,33 +7,32 @@ import (
 	"log/slog"
 	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
-
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
-	"github.com/callout-dev/callout/shared/store"
+	"github.com/callout-dev/callout/shared/routing"
 )
+
+// Routes finds whom an event is for.
+type Routes interface {
+	Event(ctx context.Context, instance action.InstanceID, eventType string) (routing.Route, error)
+	Forget(changes ...action.Change)
+}
 
 // Dispatcher handles the events topic.
 type Dispatcher struct {
-	Store  *store.Store
+	Routes Routes
 	Ledger *ledger.Ledger
 	Queue  *queue.Queue
-	Rules  ledger.Rules
 	// KeepUnmatched is how long an event that matched nothing is kept; 0 means not at all.
 	KeepUnmatched time.Duration
 	Log           *slog.Logger
 }
 
 // Handle takes one push. Whatever fails on our side brings it back, and coming again repeats nothing that was recorded.
-func (d *Dispatcher) Handle(ctx context.Context, e cloudevents.Event) error {
-	message, err := queue.DecodePush(e.Data())
-	if err != nil {
-		return errs.Newf(errs.InvalidArgument, "events push").Because(err)
-	}
+func (d *Dispatcher) Handle(ctx context.Context, message queue.Message) error {
 	occurrence, err := queue.DecodeEvent(message)
 	if err != nil {
 		return d.refuse(ctx, message, err)
@@ -63,23 +62,41 @@ func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, message str
 	if err != nil {
 		return ledger.Event{}, nil, err
 	}
-	execution, targets, err := d.Store.FindExecution(ctx, o.Instance, action.EventCandidates(o.Type))
+	route, err := d.Routes.Event(ctx, o.Instance, o.Type)
 	if err != nil {
 		return ledger.Event{}, nil, err
 	}
 	now := time.Now().UTC()
 	event := ledger.Event{
 		Instance: o.Instance, Source: o.Source, ID: o.ID, Type: o.Type, Body: body, Message: message,
-		Execution: execution, Targets: targets, Created: now, Expires: now.Add(d.Rules.Retention),
+		Execution: route.Execution, Created: now, Expires: now.Add(d.Ledger.Rules().Retention),
 	}
-	if len(targets) == 0 {
+	if len(route.Destinations) == 0 {
 		event.Expires = now.Add(d.KeepUnmatched)
+		return event, nil, nil
 	}
-	var deliveries []action.Delivery
-	for _, target := range targets {
-		deliveries = append(deliveries, d.Rules.Start(event, target, now))
+	recipients := make([]ledger.Recipient, len(route.Destinations))
+	for i, to := range route.Destinations {
+		if err := d.limit(ctx, event.Instance, to, now); err != nil {
+			return ledger.Event{}, nil, err
+		}
+		event.Targets = append(event.Targets, to.Target.ID)
+		recipients[i] = ledger.Recipient{Target: to.Target.ID, Interrupts: to.Target.InterruptOnError, Held: to.Hold()}
 	}
-	return event, deliveries, nil
+	return event, d.Ledger.Rules().Plan(event, recipients, now), nil
+}
+
+// limit gives a target with limits of its own a valve, where it has none: nothing is to lie in a lane that nobody looks at.
+func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *routing.Destination, now time.Time) error {
+	if to.Valve.Shut() || to.Hold() == "" {
+		return nil
+	}
+	valve := ledger.Draining(action.Valve{Instance: instance, Target: to.Target.ID}, to.Hold(), to.Target.Delivery.Limits, now)
+	if err := d.Ledger.AddValve(ctx, valve, now); err != nil {
+		return err
+	}
+	d.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})
+	return nil
 }
 
 // again handles an event that is recorded already: the same message means that we stopped between recording and publishing, another
@@ -99,32 +116,39 @@ func (d *Dispatcher) again(ctx context.Context, event ledger.Event, deliveries [
 		d.Log.InfoContext(ctx, "duplicate event", "message", event.Message, "first", known.Message)
 		return nil
 	}
-	var waiting []action.Delivery
-	for _, id := range known.Deliveries() {
-		v, err := d.Ledger.Delivery(ctx, known.Instance, id)
-		if errs.Is(err, errs.NotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
+	stored, err := d.Ledger.Deliveries(ctx, known.Instance, known.Deliveries())
+	if err != nil {
+		return err
+	}
+	var untried []action.Delivery
+	for _, v := range stored {
 		if v.State == action.Pending && v.Tried() == 0 {
-			waiting = append(waiting, v.Delivery)
+			untried = append(untried, v.Delivery)
 		}
 	}
-	return d.publish(ctx, known, waiting)
+	return d.publish(ctx, known, untried)
 }
 
-// publish asks for the first attempt of each delivery.
+// publish asks for the first attempt of each delivery that need not wait, and wakes the sweeper for those that their targets' valves hold.
 func (d *Dispatcher) publish(ctx context.Context, event ledger.Event, deliveries []action.Delivery) error {
-	messages := make([]queue.Message, len(deliveries))
-	for i, delivery := range deliveries {
-		var err error
-		messages[i], err = queue.EncodeDelivery(queue.Delivery{
+	var messages []queue.Message
+	held := false
+	for _, delivery := range deliveries {
+		held = held || delivery.Held != ""
+		if delivery.Held != "" || delivery.Waits {
+			continue
+		}
+		m, err := queue.EncodeDelivery(queue.Delivery{
 			Instance: event.Instance, ID: delivery.ID, Tried: delivery.Tried(), EventID: event.ID, Body: event.Body,
 		})
 		if err != nil {
 			return err
+		}
+		messages = append(messages, m)
+	}
+	if held {
+		if err := d.Queue.Wake(ctx); err != nil { // the scheduler does it within the minute
+			d.Log.WarnContext(ctx, "sweeper not woken", logging.Err, err)
 		}
 	}
 	return d.Queue.Publish(ctx, queue.Deliveries, messages...)
@@ -133,9 +157,5 @@ func (d *Dispatcher) publish(ctx context.Context, event ledger.Event, deliveries
 // refuse copies a message that cannot be read to the dead letters, with the reason, and lets it go.
 func (d *Dispatcher) refuse(ctx context.Context, m queue.Message, reason error) error {
 	d.Log.ErrorContext(ctx, "event refused", "message", m.ID, logging.Err, reason)
-	letter, err := queue.EncodeDeadLetter(queue.DeadLetter{Reason: reason.Error(), At: time.Now().UTC(), Data: m.Data, Attributes: m.Attributes})
-	if err != nil {
-		return err
-	}
-	return d.Queue.Publish(ctx, queue.DeadLetters, letter)
+	return d.Queue.Bury(ctx, queue.DeadLetter{Reason: reason.Error(), At: time.Now().UTC(), Data: m.Data, Attributes: m.Attributes})
 }

@@ -20,7 +20,7 @@ func Function() host.Function {
 		Needs:   []env.Need{env.Push},
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			d := &Dispatcher{
-				Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Rules: c.Config.Rules(), KeepUnmatched: c.Config.LogUnmatched, Log: c.Log,
+				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, KeepUnmatched: c.Config.LogUnmatched, Log: c.Log,
 			}
 			return d.Handle, nil
 		},

@@ -12,13 +12,17 @@ import (
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/egress"
 	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/store"
 )
 
 // Operations are those of api.Targets.
 type Operations struct {
 	Store  *store.Store
+	Ledger *ledger.Ledger
+	Queue  *queue.Queue
 	Egress *egress.Policy
 	Log    *slog.Logger
 }
@@ -63,9 +67,20 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 	return t, c.RotateKey != nil, err
 }
 
-// Delete says when the target was removed: the zero time if there never was one.
+// Delete says when the target was removed: the zero time if there never was one. Its unfinished deliveries are given up.
 func (o *Operations) Delete(ctx context.Context, caller auth.Caller, id action.TargetID) (time.Time, error) {
-	return o.Store.DeleteTarget(ctx, caller.Instance, id)
+	removed, err := o.Store.DeleteTarget(ctx, caller.Instance, id)
+	if err != nil || removed.IsZero() {
+		return removed, err
+	}
+	err = o.Ledger.Remove(ctx, caller.Instance, id, time.Now().UTC())
+	if err == nil {
+		err = o.Queue.Wake(ctx)
+	}
+	if err != nil { // the target is gone all the same, and each of its deliveries finds that out when it is due
+		o.Log.WarnContext(ctx, "deliveries of a removed target not given up yet", logging.Target, id, logging.Err, err)
+	}
+	return removed, nil
 }
 
 // Get reads a target.

@@ -57,8 +57,9 @@ func TestPlanIsChecked(t *testing.T) {
 	}
 }
 
-// A run too small to say anything, against a real installation: every number is there.
-func TestMeasure(t *testing.T) {
+// running is an installation on a temporary folder, with a receiver that gets its events.
+func running(t testing.TB) (*client, *receiver) {
+	t.Helper()
 	const free = "127.0.0.1:0"
 	data := t.TempDir()
 	l, err := local.Start(t.Context(), local.Config{Listen: free, Issuer: free, Data: data, EgressAllow: local.DefaultEgressAllow, Log: logging.Discard()})
@@ -78,6 +79,12 @@ func TestMeasure(t *testing.T) {
 	if err := c.route(t.Context(), r.url()); err != nil {
 		t.Fatal(err)
 	}
+	return c, r
+}
+
+// A run too small to say anything, against a real installation: every number is there.
+func TestMeasure(t *testing.T) {
+	c, r := running(t)
 	var out bytes.Buffer
 	p := plan{rounds: 2, rate: 50, latencyTime: 200 * time.Millisecond, events: 100, batch: 20, senders: 2, payload: 600}
 	if err := measure(t.Context(), &out, p, c, r); err != nil {
@@ -91,4 +98,16 @@ func TestMeasure(t *testing.T) {
 	if strings.Contains(out.String(), " 0.00 ms ") {
 		t.Errorf("a latency of nothing:\n%s", out.String())
 	}
+}
+
+// BenchmarkEvents is for profiles: an event from the request to the receiver, all in one process.
+func BenchmarkEvents(b *testing.B) {
+	c, r := running(b)
+	p := plan{events: b.N, batch: 100, senders: 8, payload: 600}
+	b.ResetTimer()
+	rate, err := throughput(b.Context(), p, c, r, 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(rate, "events/s")
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/callout-dev/callout/shared/egress"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/queue"
+	"github.com/callout-dev/callout/shared/routing"
 	"github.com/callout-dev/callout/shared/seal"
 	"github.com/callout-dev/callout/shared/store"
 )
@@ -51,6 +52,7 @@ type Clients struct {
 	Log    *slog.Logger
 	Store  *store.Store
 	Ledger *ledger.Ledger
+	Routes *routing.Router
 	Queue  *queue.Queue
 	Guard  *auth.Guard
 	Push   *auth.PushGuard
@@ -135,8 +137,10 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, seal
 		return err
 	}
 	c.closers = append(c.closers, low.Close)
-	c.Store = store.New(high, sealer)
-	c.Ledger = ledger.New(low, c.Config.Database(), c.Log)
+	c.Store = store.New(high, low, sealer)
+	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
+	c.Routes = routing.New(c.Store, c.Ledger, c.Log)
+	c.Store.OnChange = c.Routes.Forget
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/callout-dev/callout/shared/queue"
 
 	"github.com/callout-dev/callout/emulator/memnet"
 	"github.com/callout-dev/callout/shared/env"
@@ -131,4 +131,4 @@ func (s *server) dial(t *testing.T) net.Conn {
 
 var errOurs = errors.New("the database is away")
 
-type eventFunc = func(context.Context, cloudevents.Event) error
+type eventFunc = func(context.Context, queue.Message) error

@@ -9,7 +9,9 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 
 	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/queue"
 )
 
 // FrameworkHTTP is the form in which functions-framework takes an HTTP function: clients are opened when the first request comes.
@@ -45,7 +47,13 @@ func FrameworkEvent(f Function) func(context.Context, cloudevents.Event) error {
 		if err != nil {
 			return err
 		}
-		if err := fn(ctx, e); err != nil && !acknowledge(err) {
+		m, err := queue.DecodePush(e.Data()) // the framework keeps the body of a push as it was
+		if err == nil {
+			err = fn(ctx, m)
+		} else {
+			err = errs.Newf(errs.InvalidArgument, "not a push of Pub/Sub").Because(err)
+		}
+		if err != nil && !acknowledge(err) {
 			return err
 		}
 		return nil

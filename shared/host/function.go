@@ -6,14 +6,13 @@ import (
 	"context"
 	"net/http"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
-
 	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/queue"
 )
 
 // EventFunc handles one push of the queue. Nil acknowledges the message; so does bad input, which trying again cannot
 // mend. Any other error brings the message back.
-type EventFunc func(ctx context.Context, e cloudevents.Event) error
+type EventFunc func(ctx context.Context, m queue.Message) error
 
 // Trigger says what calls a function.
 type Trigger string

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"google.golang.org/grpc/codes"
 
 	"github.com/callout-dev/callout/shared/errs"
@@ -18,17 +17,12 @@ import (
 // maxPush is the size of the largest push: a message of 10 MB in base64 and its wrapping.
 const maxPush = 14 << 20
 
-const (
-	eventType   = "google.cloud.pubsub.topic.v1.messagePublished"
-	eventSource = "//pubsub.googleapis.com/"
-)
-
 // PushGuard says whether a push comes from the queue.
 type PushGuard interface {
 	Authenticate(ctx context.Context, authorization string) error
 }
 
-// pushHandler turns a push into the CloudEvent that functions-framework makes of it, and an error into an ack or a nack.
+// pushHandler turns a push into a message, and an error into an ack or a nack.
 type pushHandler struct {
 	event EventFunc
 	guard PushGuard
@@ -57,12 +51,12 @@ func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "body not readable")
 		return
 	}
-	e, err := pushEvent(body)
+	m, err := queue.DecodePush(body)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "not a push of Pub/Sub")
 		return
 	}
-	if err := p.event(ctx, e); err != nil {
+	if err := p.event(ctx, m); err != nil {
 		if !acknowledge(err) {
 			p.log.WarnContext(ctx, "push comes back", logging.Err, err)
 			refuse(w, http.StatusServiceUnavailable, codes.Unavailable, "try again")
@@ -82,21 +76,6 @@ func pushRefusal(err error) (int, codes.Code) {
 	default:
 		return http.StatusUnauthorized, codes.Unauthenticated
 	}
-}
-
-// pushEvent wraps the body of a push as functions-framework does.
-func pushEvent(body []byte) (cloudevents.Event, error) {
-	m, err := queue.DecodePush(body)
-	if err != nil {
-		return cloudevents.Event{}, err
-	}
-	e := cloudevents.NewEvent()
-	e.SetID(m.ID)
-	e.SetType(eventType)
-	e.SetSource(eventSource + m.Subscription)
-	e.SetTime(m.Published)
-	err = e.SetData(cloudevents.ApplicationJSON, body)
-	return e, err
 }
 
 // acknowledge is the one rule for the queue: what trying again cannot mend is acknowledged, everything else comes back. A thing that was

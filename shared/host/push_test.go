@@ -9,8 +9,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/env"
@@ -39,9 +40,9 @@ func push(data string) string {
 }
 
 func TestPushStatuses(t *testing.T) {
-	fine := func(context.Context, cloudevents.Event) error { return nil }
+	fine := func(context.Context, queue.Message) error { return nil }
 	failing := func(err error) eventFunc {
-		return func(context.Context, cloudevents.Event) error { return err }
+		return func(context.Context, queue.Message) error { return err }
 	}
 	refusing := func(kind errs.Kind) guardFunc {
 		return func(string) error { return errs.Newf(kind, "secret reason") }
@@ -93,7 +94,7 @@ func TestPushStatuses(t *testing.T) {
 				event = fine
 			}
 			ran := false
-			handler := pushHandler(t, func(ctx context.Context, e cloudevents.Event) error { ran = true; return event(ctx, e) }, guard)
+			handler := pushHandler(t, func(ctx context.Context, m queue.Message) error { ran = true; return event(ctx, m) }, guard)
 			w := httptest.NewRecorder()
 			handler.ServeHTTP(w, httptest.NewRequest(method, "/push/x", strings.NewReader(body)))
 			if w.Code != tt.status || strings.Contains(w.Body.String(), "secret") || ran != (w.Code == 204 || tt.event != nil) {
@@ -109,20 +110,19 @@ func TestPushStatuses(t *testing.T) {
 	}
 }
 
-func TestPushBecomesACloudEvent(t *testing.T) {
-	body := push(`{"event_type":"a"}`)
-	var got cloudevents.Event
+func TestPushBecomesAMessage(t *testing.T) {
+	var got queue.Message
 	var authorization string
-	handler := pushHandler(t, func(_ context.Context, e cloudevents.Event) error { got = e; return nil }, func(a string) error { authorization = a; return nil })
-	r := httptest.NewRequest("POST", "/push/x", strings.NewReader(body))
+	handler := pushHandler(t, func(_ context.Context, m queue.Message) error { got = m; return nil }, func(a string) error { authorization = a; return nil })
+	r := httptest.NewRequest("POST", "/push/x", strings.NewReader(push(`{"event_type":"a"}`)))
 	r.Header.Set("Authorization", "Bearer t")
 	handler.ServeHTTP(httptest.NewRecorder(), r)
-	if got.ID() != "m1" || got.Type() != "google.cloud.pubsub.topic.v1.messagePublished" || got.Source() != "//pubsub.googleapis.com/projects/p/subscriptions/s" ||
-		got.Time().Nanosecond() != 7e8 || string(got.Data()) != body || authorization != "Bearer t" {
-		t.Errorf("got %v", got)
+	want := queue.Message{
+		ID: "m1", Published: time.Date(2026, 2, 3, 4, 5, 6, 7e8, time.UTC), Data: []byte(`{"event_type":"a"}`),
+		Attributes: map[string]string{"a": "b"}, Subscription: "projects/p/subscriptions/s",
 	}
-	if m, err := queue.DecodePush(got.Data()); err != nil || string(m.Data) != `{"event_type":"a"}` {
-		t.Errorf("got %+v, %v", m, err)
+	if diff := cmp.Diff(want, got); diff != "" || authorization != "Bearer t" {
+		t.Errorf("authorization %q (-want +got):\n%s", authorization, diff)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestPushBecomesACloudEvent(t *testing.T) {
 func TestEventFunctionsAreGuarded(t *testing.T) {
 	guard := &auth.PushGuard{Verifier: auth.NewVerifier("https://issuer.invalid", "push", http.DefaultClient)}
 	f := host.Function{Name: "x", Trigger: host.Event, Paths: []string{"/push/x", "/push/x-slow"}, Event: func(*env.Clients) (host.EventFunc, error) {
-		return func(context.Context, cloudevents.Event) error { t.Error("it ran"); return nil }, nil
+		return func(context.Context, queue.Message) error { t.Error("it ran"); return nil }, nil
 	}}
 	routes, err := host.Routes(&env.Clients{Log: logging.Discard(), Push: guard}, []host.Function{f})
 	if err != nil {
@@ -153,9 +153,9 @@ func FuzzPush(f *testing.F) {
 	f.Add([]byte(push("{}")))
 	f.Add([]byte(`{"message":{"messageId":"\u0000","data":""},"subscription":"%zz"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		handler := host.NewPushHandler(func(_ context.Context, e cloudevents.Event) error {
-			if _, err := queue.DecodePush(e.Data()); err != nil {
-				t.Errorf("the event carries no push: %v", err)
+		handler := host.NewPushHandler(func(_ context.Context, m queue.Message) error {
+			if m.ID == "" {
+				t.Error("a message without an id")
 			}
 			return nil
 		}, guardFunc(open), logging.Discard())

@@ -25,6 +25,8 @@ type Event struct {
 	Targets   []action.TargetID
 	Created   time.Time
 	Expires   time.Time
+	// Erased says that the body was removed on request.
+	Erased bool
 }
 
 // Key names the event's document.
@@ -54,6 +56,7 @@ func encodeEvent(e Event) map[string]*firestorepb.Value {
 	f.setList("targets", targets)
 	f.setTime("created", e.Created)
 	f.setTime("expireAt", e.Expires)
+	f.setBool("erased", e.Erased)
 	return f.values
 }
 
@@ -62,7 +65,7 @@ func decodeEvent(doc *firestorepb.Document) (Event, error) {
 	e := Event{
 		Instance: instanceOf(doc.GetName()), Source: f.text("source"), ID: action.EventID(f.text("id")), Type: f.text("type"),
 		Body: f.bytes("payload"), Message: f.text("message"), Execution: action.ExecutionID(f.text("execution")),
-		Created: f.time("created"), Expires: f.time("expireAt"),
+		Created: f.time("created"), Expires: f.time("expireAt"), Erased: f.bool("erased"),
 	}
 	for _, t := range f.list("targets") {
 		e.Targets = append(e.Targets, action.TargetID(t.GetStringValue()))
@@ -84,6 +87,17 @@ func encodeDelivery(d action.Delivery) map[string]*firestorepb.Value {
 		attempts = append(attempts, mapValue(encodeAttempt(a)))
 	}
 	f.setList("attempts", attempts)
+	f.setInt("before", int64(d.Before))
+	f.setText("follows", string(d.Follows))
+	f.setBool("waits", d.Waits)
+	var unblocks []*firestorepb.Value
+	for _, id := range d.Unblocks {
+		unblocks = append(unblocks, text(string(id)))
+	}
+	f.setList("unblocks", unblocks)
+	f.setText("held", string(d.Held))
+	// A shard of 0 is written too: what an index does not hold, a search does not find.
+	f.values["shard"] = integer(int64(d.Shard))
 	f.setText("reason", d.Reason)
 	f.setText("lane", d.Lane)
 	f.setTime("due", d.Due)
@@ -111,7 +125,11 @@ func decodeDelivery(doc *firestorepb.Document) (action.Delivery, error) {
 		ID: action.DeliveryID(lastSegment(doc.GetName())), Instance: instanceOf(doc.GetName()),
 		Event: action.EventKey(f.text("event")), Target: action.TargetID(f.text("target")), EventType: f.text("type"),
 		State: action.State(f.text("state")), Reason: f.text("reason"), Lane: f.text("lane"), Due: f.time("due"),
+		Before: int(f.int("before")), Follows: action.DeliveryID(f.text("follows")), Waits: f.bool("waits"), Held: action.Hold(f.text("held")), Shard: int(f.int("shard")),
 		Created: f.time("created"), Changed: f.time("changed"), Expires: f.time("expireAt"),
+	}
+	for _, v := range f.list("unblocks") {
+		d.Unblocks = append(d.Unblocks, action.DeliveryID(v.GetStringValue()))
 	}
 	for _, v := range f.list("attempts") {
 		a := &fields{values: v.GetMapValue().GetFields()}

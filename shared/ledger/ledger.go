@@ -9,24 +9,26 @@ import (
 	firestore "cloud.google.com/go/firestore/apiv1"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"google.golang.org/protobuf/types/known/timestamppb"
-	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
-	"github.com/callout-dev/callout/shared/logging"
 )
 
 // Ledger keeps events and deliveries in Firestore.
 type Ledger struct {
 	client   *firestore.Client
 	database string // projects/{p}/databases/{d}
+	rules    Rules
 	log      *slog.Logger
 }
 
 // New makes a ledger in a database, named projects/{p}/databases/{d}.
-func New(client *firestore.Client, database string, log *slog.Logger) *Ledger {
-	return &Ledger{client: client, database: database, log: log}
+func New(client *firestore.Client, database string, rules Rules, log *slog.Logger) *Ledger {
+	return &Ledger{client: client, database: database, rules: rules, log: log}
 }
+
+// Rules are those of the state machine.
+func (l *Ledger) Rules() Rules { return l.rules }
 
 // Version is a delivery and when it last changed: Save wants to know, so that nobody overwrites what they have not seen.
 type Version struct {
@@ -60,8 +62,7 @@ func (l *Ledger) Accept(ctx context.Context, e Event, deliveries []action.Delive
 	for _, d := range deliveries {
 		writes = append(writes, write(l.deliveryName(d.Instance, d.ID), encodeDelivery(d)))
 	}
-	_, err := l.client.Commit(ctx, &firestorepb.CommitRequest{Database: l.database, Writes: writes})
-	return mapError("record event", err)
+	return l.commit(ctx, "record event", writes...)
 }
 
 // Event reads an event; NotFound if there is none, or if it has expired.
@@ -93,76 +94,87 @@ func version(doc *firestorepb.Document) (Version, error) {
 
 // Save replaces the delivery that was read as seen: FailedPrecondition if it has changed or gone since.
 func (l *Ledger) Save(ctx context.Context, seen Version, d action.Delivery) error {
-	_, err := l.client.Commit(ctx, &firestorepb.CommitRequest{Database: l.database, Writes: []*firestorepb.Write{{
-		Operation: &firestorepb.Write_Update{Update: &firestorepb.Document{
-			Name: l.deliveryName(seen.Instance, seen.ID), Fields: encodeDelivery(d),
-		}},
+	return l.commit(ctx, "save delivery", l.replace(seen, d))
+}
+
+// replace is the write that makes a delivery what it is to be, if it is still what was seen.
+func (l *Ledger) replace(seen Version, d action.Delivery) *firestorepb.Write {
+	return &firestorepb.Write{
+		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: l.deliveryName(seen.Instance, seen.ID), Fields: encodeDelivery(d)}},
 		CurrentDocument: &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_UpdateTime{UpdateTime: seen.updated}},
-	}}})
-	return mapError("save delivery", err)
-}
-
-// Claim moves a due delivery ClaimTime into the future; FailedPrecondition if somebody else was faster.
-func (l *Ledger) Claim(ctx context.Context, seen Version, now time.Time) error {
-	d := seen.Delivery
-	d.Due = now.Add(ClaimTime)
-	return l.Save(ctx, seen, d)
-}
-
-// Due lists deliveries of a lane, over all instances, that are due until the given time, the longest due first. A document that this
-// version cannot read is logged and left out: it must not keep the others waiting.
-func (l *Ledger) Due(ctx context.Context, lane string, until time.Time, limit int) ([]Version, error) {
-	stream, err := l.client.RunQuery(ctx, &firestorepb.RunQueryRequest{
-		Parent:    l.database + "/documents",
-		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: dueQuery(lane, until, limit)},
-	})
-	if err != nil {
-		return nil, mapError("query due deliveries", err)
 	}
-	var due []Version
+}
+
+func (l *Ledger) commit(ctx context.Context, operation string, writes ...*firestorepb.Write) error {
+	_, err := l.client.Commit(ctx, &firestorepb.CommitRequest{Database: l.database, Writes: writes})
+	return mapError(operation, err)
+}
+
+// get reads documents in one call, those that exist by their names.
+func (l *Ledger) get(ctx context.Context, operation string, names []string) (map[string]*firestorepb.Document, error) {
+	found := make(map[string]*firestorepb.Document, len(names))
+	if len(names) == 0 {
+		return found, nil
+	}
+	stream, err := l.client.BatchGetDocuments(ctx, &firestorepb.BatchGetDocumentsRequest{Database: l.database, Documents: names})
+	if err != nil {
+		return nil, mapError(operation, err)
+	}
 	for {
 		answer, err := stream.Recv()
 		if err == io.EOF {
-			return due, nil
+			return found, nil
 		}
 		if err != nil {
-			return nil, mapError("query due deliveries", err)
+			return nil, mapError(operation, err)
 		}
-		if answer.GetDocument() == nil {
-			continue
+		if doc := answer.GetFound(); doc != nil {
+			found[doc.GetName()] = doc
 		}
-		v, err := version(answer.GetDocument())
-		if err != nil {
-			l.log.ErrorContext(ctx, "delivery left out of the sweep", logging.Err, err)
-			continue
-		}
-		due = append(due, v)
 	}
 }
 
-func dueQuery(lane string, until time.Time, limit int) *firestorepb.StructuredQuery {
-	field := func(name string) *firestorepb.StructuredQuery_FieldReference {
-		return &firestorepb.StructuredQuery_FieldReference{FieldPath: name}
+// Deliveries reads those of an instance that exist, in the order of their ids.
+func (l *Ledger) Deliveries(ctx context.Context, instance action.InstanceID, ids []action.DeliveryID) ([]Version, error) {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = l.deliveryName(instance, id)
 	}
-	filter := func(name string, op firestorepb.StructuredQuery_FieldFilter_Operator, v *firestorepb.Value) *firestorepb.StructuredQuery_Filter {
-		return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
-			FieldFilter: &firestorepb.StructuredQuery_FieldFilter{Field: field(name), Op: op, Value: v},
-		}}
+	found, err := l.get(ctx, "read deliveries", names)
+	if err != nil {
+		return nil, err
 	}
-	times := newFields()
-	times.setTime("until", until)
-	return &firestorepb.StructuredQuery{
-		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: "deliveries", AllDescendants: true}},
-		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
-			CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{
-				Op: firestorepb.StructuredQuery_CompositeFilter_AND,
-				Filters: []*firestorepb.StructuredQuery_Filter{
-					filter("lane", firestorepb.StructuredQuery_FieldFilter_EQUAL, text(lane)),
-					filter("due", firestorepb.StructuredQuery_FieldFilter_LESS_THAN_OR_EQUAL, times.values["until"]),
-				},
-			},
-		}},
-		OrderBy: []*firestorepb.StructuredQuery_Order{{Field: field("due"), Direction: firestorepb.StructuredQuery_ASCENDING}},
-		Limit:   wrapperspb.Int32(int32(limit)),
+	var deliveries []Version
+	for _, name := range names {
+		if found[name] == nil {
+			continue
+		}
+		v, err := version(found[name])
+		if err != nil {
+			return nil, err
+		}
+		deliveries = append(deliveries, v)
 	}
+	return deliveries, nil
+}
+
+// Events reads those of an instance that exist, by their keys.
+func (l *Ledger) Events(ctx context.Context, instance action.InstanceID, keys []action.EventKey) (map[action.EventKey]Event, error) {
+	names := make([]string, len(keys))
+	for i, key := range keys {
+		names[i] = l.eventName(instance, key)
+	}
+	found, err := l.get(ctx, "read events", names)
+	if err != nil {
+		return nil, err
+	}
+	events := make(map[action.EventKey]Event, len(found))
+	for name, doc := range found {
+		e, err := decodeEvent(doc)
+		if err != nil {
+			return nil, err
+		}
+		events[action.EventKey(lastSegment(name))] = e
+	}
+	return events, nil
 }

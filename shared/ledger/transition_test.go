@@ -27,15 +27,21 @@ func event() ledger.Event {
 	return ledger.Event{Instance: "default", Source: "urn:shop", ID: "e1", Type: "order.created", Targets: []action.TargetID{"t1", "t2"}}
 }
 
+// start is a delivery to t1 that nothing holds.
+func start(r ledger.Rules, e ledger.Event) action.Delivery {
+	return r.Plan(e, []ledger.Recipient{{Target: "t1"}}, now)[0]
+}
+
 func attempt(status int, outcome action.Outcome) action.Attempt {
 	return action.Attempt{Start: now, Took: time.Second, Status: status, Outcome: outcome}
 }
 
-func TestStart(t *testing.T) {
+func TestPlanOfOne(t *testing.T) {
 	e := event()
+	one := func(to ledger.Recipient) action.Delivery { return rules().Plan(e, []ledger.Recipient{to}, now)[0] }
 	want := action.Delivery{ID: action.DeliveryOf(e.Key(), "t1"), Instance: "default", Event: e.Key(), Target: "t1", EventType: "order.created",
 		State: action.Pending, Lane: "s0", Due: now.Add(time.Hour), Created: now, Changed: now}
-	if diff := cmp.Diff(want, rules().Start(e, "t1", now)); diff != "" {
+	if diff := cmp.Diff(want, one(ledger.Recipient{Target: "t1"})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]action.DeliveryID{want.ID, action.DeliveryOf(e.Key(), "t2")}, e.Deliveries()); diff != "" {
@@ -73,11 +79,11 @@ func TestAfter(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r, at := rules(tt.schedule...), now
-			d := r.Start(event(), "t1", now)
+			d := start(r, event())
 			for i, step := range tt.steps {
 				at = at.Add(time.Minute)
 				before := d
-				d = r.After(d, step.attempt, step.retryAfter, at)
+				d = r.After(d, ledger.Report{Attempt: step.attempt, RetryAfter: step.retryAfter}, at)
 				invariantA(t, d)
 				if step.wait < 0 {
 					if diff := cmp.Diff(before, d); diff != "" {
@@ -116,20 +122,20 @@ func TestRandomHistories(t *testing.T) {
 		for i := range waits {
 			waits[i] = time.Duration(1 + random.Int64N(int64(time.Hour)))
 		}
-		r := ledger.Rules{Schedule: waits, Retention: time.Hour, Shards: 1 + random.IntN(5), Jitter: ledger.Jitter}
-		d, at := r.Start(event(), "t1", now), now
+		r := ledger.Rules{Schedule: waits, Retention: 30 * 24 * time.Hour, Shards: 1 + random.IntN(5), Jitter: ledger.Jitter}
+		d, at := start(r, event()), now
 		for range 50 {
 			at = at.Add(time.Minute)
 			before, last := d, len(d.Attempts)
 			switch random.IntN(20) {
 			case 0:
-				d = r.After(d, attempt(200, action.Success), 0, at)
+				d = r.After(d, ledger.Report{Attempt: attempt(200, action.Success)}, at)
 			case 1:
 				d = r.Kill(d, "removed", at)
 			case 2:
-				d = r.After(d, attempt(http.StatusGone, action.Failed), 0, at)
+				d = r.After(d, ledger.Report{Attempt: attempt(http.StatusGone, action.Failed)}, at)
 			default:
-				d = r.After(d, attempt(500, action.Failed), time.Duration(random.Int64N(int64(time.Hour))), at)
+				d = r.After(d, ledger.Report{Attempt: attempt(500, action.Failed), RetryAfter: time.Duration(random.Int64N(int64(time.Hour)))}, at)
 			}
 			invariantA(t, d)
 			if before.State.Final() && !reflect.DeepEqual(before, d) {
@@ -152,9 +158,9 @@ func TestRandomHistories(t *testing.T) {
 
 func TestAfterDoesNotShareAttempts(t *testing.T) {
 	r := rules(time.Second, time.Second)
-	first := r.After(r.Start(event(), "t1", now), attempt(500, action.Failed), 0, now)
-	one := r.After(first, attempt(501, action.Failed), 0, now)
-	other := r.After(first, attempt(502, action.Failed), 0, now)
+	first := r.After(start(r, event()), ledger.Report{Attempt: attempt(500, action.Failed)}, now)
+	one := r.After(first, ledger.Report{Attempt: attempt(501, action.Failed)}, now)
+	other := r.After(first, ledger.Report{Attempt: attempt(502, action.Failed)}, now)
 	if one.Attempts[1].Status != 501 || other.Attempts[1].Status != 502 {
 		t.Errorf("two histories of one delivery overwrite each other: %d, %d", one.Attempts[1].Status, other.Attempts[1].Status)
 	}
@@ -162,9 +168,9 @@ func TestAfterDoesNotShareAttempts(t *testing.T) {
 
 func TestKill(t *testing.T) {
 	r := rules(time.Second)
-	d := r.Kill(r.After(r.Start(event(), "t1", now), attempt(500, action.Failed), 0, now), "target removed", now.Add(time.Hour))
+	d := r.Kill(r.After(start(r, event()), ledger.Report{Attempt: attempt(500, action.Failed)}, now), ledger.ReasonRemoved, now.Add(time.Hour))
 	invariantA(t, d)
-	if d.State != action.Dead || d.Reason != "target removed" || d.Tried() != 1 {
+	if d.State != action.Dead || d.Reason != ledger.ReasonRemoved || d.Tried() != 1 {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -176,9 +182,9 @@ func TestLanesSpread(t *testing.T) {
 	for i := range 800 {
 		e := event()
 		e.ID = action.EventID(strings.Repeat("x", i))
-		d := r.Start(e, "t1", now)
+		d := start(r, e)
 		lanes[d.Lane]++
-		if again := r.After(d, attempt(500, action.Failed), 0, now); again.Lane != "" && again.Lane != d.Lane {
+		if again := r.After(d, ledger.Report{Attempt: attempt(500, action.Failed)}, now); again.Lane != "" && again.Lane != d.Lane {
 			t.Fatalf("the lane moved from %s to %s", d.Lane, again.Lane)
 		}
 	}
@@ -188,7 +194,7 @@ func TestLanesSpread(t *testing.T) {
 		}
 	}
 	r.Shards = 0
-	if d := r.Start(event(), "t1", now); d.Lane != "s0" {
+	if d := start(r, event()); d.Lane != "s0" {
 		t.Errorf("no shards: lane %q", d.Lane)
 	}
 }
@@ -236,5 +242,128 @@ func TestJitterStaysWithinATenth(t *testing.T) {
 		if got := ledger.Jitter(wait); got != wait {
 			t.Errorf("%d became %d", wait, got)
 		}
+	}
+}
+
+// TestLanesOfTargets: a lane names one target of one instance, whatever their ids are made of, and never that of a shard.
+func TestLanesOfTargets(t *testing.T) {
+	seen := map[string]bool{ledger.Lane(0): true, ledger.Lane(1): true}
+	for _, instance := range []action.InstanceID{"a", "a-b", "t1", "s0"} {
+		for _, target := range []action.TargetID{"a", "b-a", "1", "s0"} {
+			lane := ledger.TargetLane(instance, target)
+			i, to, ok := ledger.TargetOfLane(lane)
+			if !ok || i != instance || to != target || seen[lane] {
+				t.Errorf("lane %q is read as %q, %q", lane, i, to)
+			}
+			seen[lane] = true
+		}
+	}
+	for _, lane := range []string{"", "s0", "t", "tx", "x/y"} {
+		if _, _, ok := ledger.TargetOfLane(lane); ok {
+			t.Errorf("lane %q was taken for that of a target", lane)
+		}
+	}
+}
+
+func TestPlanOfChain(t *testing.T) {
+	e := event()
+	e.Targets = nil
+	d := rules().Plan(e, []ledger.Recipient{
+		{Target: "t0", Held: action.HoldSlow}, {Target: "t1", Interrupts: true}, {Target: "t2"}, {Target: "t3", Interrupts: true, Held: action.HoldPaused}, {Target: "t4"},
+	}, now)
+	type place struct {
+		Follows  action.DeliveryID
+		Unblocks []action.DeliveryID
+		Waits    bool
+		Held     action.Hold
+		Lane     string
+		Due      time.Duration
+	}
+	want := []place{
+		{"", nil, false, action.HoldSlow, "tdefault/t0", 0},
+		{"", []action.DeliveryID{d[2].ID, d[3].ID}, false, "", "s0", time.Hour},
+		{d[1].ID, nil, true, "", "s0", time.Hour},
+		{d[1].ID, []action.DeliveryID{d[4].ID}, true, "", "s0", time.Hour},
+		{d[3].ID, nil, true, "", "s0", time.Hour},
+	}
+	var got []place
+	for _, x := range d {
+		invariantA(t, x)
+		got = append(got, place{x.Follows, x.Unblocks, x.Waits, x.Held, x.Lane, x.Due.Sub(now)})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestHoldAndClaimAndFree(t *testing.T) {
+	r, later := rules(time.Second), now.Add(time.Minute)
+	d := r.After(start(r, event()), ledger.Report{Attempt: attempt(500, action.Failed)}, now.Add(time.Second))
+	held := ledger.Hold(d, action.HoldFailing)
+	invariantA(t, held)
+	if held.Lane != "tdefault/t1" || !held.Due.Equal(d.Created) || held.Held != action.HoldFailing || held.State != action.Retrying {
+		t.Errorf("held: %+v", held)
+	}
+	claimed := ledger.Claim(held, later)
+	if claimed.Lane != held.Lane || !claimed.Due.Equal(later.Add(ledger.ClaimTime)) {
+		t.Errorf("claimed: %+v", claimed)
+	}
+	if again := r.After(claimed, ledger.Report{Attempt: attempt(500, action.Failed), Schedule: ledger.Schedule{1, time.Minute}}, later); again.Lane != "s0" || again.Held != "" ||
+		!again.Due.Equal(later.Add(time.Minute)) {
+		t.Errorf("with the target's own schedule: %+v", again)
+	}
+	chain := r.Plan(event(), []ledger.Recipient{{Target: "t1", Interrupts: true}, {Target: "t2"}}, now)
+	free := ledger.Free(chain[1], "", later)
+	invariantA(t, free)
+	if free.Waits || free.Lane != "s0" || !free.Due.Equal(later.Add(time.Hour)) || free.Follows != chain[0].ID {
+		t.Errorf("freed: %+v", free)
+	}
+	if stays := ledger.Free(free, action.HoldSlow, later); !reflect.DeepEqual(free, stays) {
+		t.Errorf("freed twice: %+v", stays)
+	}
+	if held := ledger.Free(chain[1], action.HoldSlow, later); held.Lane != "tdefault/t2" || held.Waits {
+		t.Errorf("freed and held: %+v", held)
+	}
+	skipped := r.Skip(chain[1], later)
+	invariantA(t, skipped)
+	if skipped.State != action.Skipped || skipped.Waits {
+		t.Errorf("skipped: %+v", skipped)
+	}
+}
+
+// TestAgain: what is put back begins its schedule anew, keeps what was tried, and can be given up again.
+func TestAgain(t *testing.T) {
+	r := rules(time.Second)
+	fail := ledger.Report{Attempt: attempt(500, action.Failed)}
+	dead := r.After(r.After(start(r, event()), fail, now), fail, now)
+	later := now.Add(time.Hour)
+	back := ledger.Again(dead, false, later)
+	invariantA(t, back)
+	if back.State != action.Pending || back.Reason != "" || back.Tried() != 2 || back.Before != 2 || !back.Due.Equal(later.Add(ledger.ClaimTime)) {
+		t.Errorf("put back: %+v", back)
+	}
+	if once := r.After(back, fail, later); once.State != action.Retrying || !once.Due.Equal(later.Add(time.Second)) || once.Tried() != 3 {
+		t.Errorf("after one more: %+v", once)
+	}
+	if twice := r.After(r.After(back, fail, later), fail, later); twice.State != action.Dead {
+		t.Errorf("after two more: %+v", twice)
+	}
+	if waiting := ledger.Again(r.Skip(start(r, event()), now), true, later); waiting.State != action.Pending || !waiting.Waits || !waiting.Due.Equal(later.Add(time.Hour)) {
+		t.Errorf("put back behind another: %+v", waiting)
+	}
+	hurried := ledger.Again(r.After(start(r, event()), fail, now), false, later)
+	if hurried.State != action.Retrying || hurried.Before != 0 || hurried.Tried() != 1 {
+		t.Errorf("hurried: %+v", hurried)
+	}
+}
+
+// TestNothingIsDueAfterItsEnd: however long a target asks to be left alone, the delivery comes up when it is to be given up.
+func TestNothingIsDueAfterItsEnd(t *testing.T) {
+	r := rules(time.Second)
+	r.Retention = 8 * 24 * time.Hour
+	at := now.Add(7*24*time.Hour - time.Hour)
+	d := r.After(start(r, event()), ledger.Report{Attempt: attempt(503, action.Failed), RetryAfter: 24 * time.Hour}, at)
+	if !d.Due.Equal(now.Add(7 * 24 * time.Hour)) {
+		t.Errorf("due %v after the event", d.Due.Sub(now))
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // fields is the content of a document. Setting a zero value leaves the field out; reading an absent one gives the zero value; reading
@@ -25,7 +24,13 @@ func (f *fields) setText(name, v string) {
 
 func (f *fields) setInt(name string, v int64) {
 	if v != 0 {
-		f.values[name] = &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: v}}
+		f.values[name] = integer(v)
+	}
+}
+
+func (f *fields) setBool(name string, v bool) {
+	if v {
+		f.values[name] = &firestorepb.Value{ValueType: &firestorepb.Value_BooleanValue{BooleanValue: v}}
 	}
 }
 
@@ -38,7 +43,7 @@ func (f *fields) setBytes(name string, v []byte) {
 // setTime keeps microseconds, as Firestore does.
 func (f *fields) setTime(name string, v time.Time) {
 	if !v.IsZero() {
-		f.values[name] = &firestorepb.Value{ValueType: &firestorepb.Value_TimestampValue{TimestampValue: timestamppb.New(v.Truncate(time.Microsecond))}}
+		f.values[name] = timestamp(v)
 	}
 }
 
@@ -50,6 +55,10 @@ func (f *fields) setList(name string, v []*firestorepb.Value) {
 
 func text(v string) *firestorepb.Value {
 	return &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: v}}
+}
+
+func integer(v int64) *firestorepb.Value {
+	return &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: v}}
 }
 
 func mapValue(f *fields) *firestorepb.Value {
@@ -72,6 +81,15 @@ func (f *fields) int(name string) int64 {
 		return 0
 	}
 	return v.IntegerValue
+}
+
+func (f *fields) bool(name string) bool {
+	v, ok := f.values[name].GetValueType().(*firestorepb.Value_BooleanValue)
+	if !ok {
+		f.wrong(name, "true or false")
+		return false
+	}
+	return v.BooleanValue
 }
 
 func (f *fields) bytes(name string) []byte {

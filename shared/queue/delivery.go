@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -20,6 +21,8 @@ type Delivery struct {
 	ID       action.DeliveryID `json:"delivery"`
 	// Tried is how many attempts there were when the message was made: a message with another number is stale.
 	Tried int `json:"tried"`
+	// Release says that a sweeper, or a hand, let this one through its target's valve.
+	Release bool `json:"release,omitempty"`
 	// EventID and Body are those of the event; empty where they must be read from the ledger.
 	EventID action.EventID  `json:"eventId,omitempty"`
 	Body    json.RawMessage `json:"body,omitempty"`
@@ -103,4 +106,21 @@ func EncodeDeadLetter(d DeadLetter) (Message, error) {
 	}
 	reason := strings.ToValidUTF8(d.Reason[:min(len(d.Reason), maxAttribute)], "")
 	return Message{Data: data, Attributes: map[string]string{"reason": reason}}, nil
+}
+
+// LetterOf is the dead letter of a delivery that was given up.
+func LetterOf(dead action.Delivery, event action.EventID, body []byte) DeadLetter {
+	return DeadLetter{
+		Reason: dead.Reason, At: dead.Changed, Instance: dead.Instance, Delivery: dead.ID, Target: dead.Target, EventID: event,
+		Attempts: dead.Tried(), Event: body,
+	}
+}
+
+// Bury publishes a dead letter.
+func (q *Queue) Bury(ctx context.Context, d DeadLetter) error {
+	letter, err := EncodeDeadLetter(d)
+	if err != nil {
+		return err
+	}
+	return q.Publish(ctx, DeadLetters, letter)
 }

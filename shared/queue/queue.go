@@ -53,6 +53,7 @@ type Queue struct {
 	client     *pubsub.Client
 	mu         sync.Mutex
 	publishers map[Topic]*pubsub.Publisher
+	woken      time.Time
 }
 
 // New makes a queue. Close it before its client.

@@ -31,27 +31,28 @@ func (s *Store) execution(instance action.InstanceID, id action.ExecutionID) *fi
 func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c action.Condition, ids []action.TargetID) (time.Time, error) {
 	var set time.Time
 	ref := s.execution(instance, c.ID())
-	err := s.transact(ctx, "set execution", func(_ context.Context, tx *firestore.Transaction) error {
+	changed := action.Change{Instance: instance, Kind: action.ChangeExecution, ID: string(c.ID())}
+	err := s.change(ctx, "set execution", changed, func(tx *firestore.Transaction) (bool, error) {
 		set = time.Time{}
 		if err := s.checkTargets(tx, instance, ids); err != nil {
-			return err
+			return false, err
 		}
 		doc := executionDoc{ID: string(c.ID()), Targets: texts(ids)}
 		snapshot, err := tx.Get(ref)
 		switch {
 		case missing(err) && len(ids) == 0:
-			return nil
+			return false, nil
 		case missing(err):
 		case err != nil:
-			return err
+			return false, err
 		default:
 			var old executionDoc
 			if err := snapshot.DataTo(&old); err != nil {
-				return err
+				return false, err
 			}
 			if slices.Equal(old.Targets, doc.Targets) {
 				set = old.Changed
-				return nil
+				return false, nil
 			}
 			doc.Created = old.Created
 		}
@@ -60,7 +61,7 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 			doc.Created = doc.Changed
 		}
 		set = doc.Changed
-		return tx.Set(ref, doc)
+		return true, tx.Set(ref, doc)
 	})
 	return set, err
 }
@@ -120,6 +121,44 @@ func (s *Store) ListExecutions(ctx context.Context, instance action.InstanceID, 
 	}
 	page, total := q.Select(live)
 	return page, total, nil
+}
+
+// Executions reads those of the executions that exist, in one read, the targets that are gone still in their lists. One whose document
+// cannot be read is among the unreadable.
+func (s *Store) Executions(ctx context.Context, instance action.InstanceID, ids []action.ExecutionID) (found []action.Execution,
+	unreadable map[action.ExecutionID]error, err error) {
+	refs := make([]*firestore.DocumentRef, len(ids))
+	for i, id := range ids {
+		refs[i] = s.execution(instance, id)
+	}
+	snapshots, err := s.client.GetAll(ctx, refs)
+	if err != nil {
+		return nil, nil, mapError("read executions", err)
+	}
+	for i, snapshot := range snapshots {
+		if !snapshot.Exists() {
+			continue
+		}
+		e, err := decodeExecution(snapshot)
+		if err == nil && e.Condition.ID() != ids[i] {
+			err = fmt.Errorf("execution document %s is of %q", snapshot.Ref.ID, e.Condition.ID())
+		}
+		if err != nil {
+			unreadable = note(unreadable, ids[i], err)
+			continue
+		}
+		found = append(found, e)
+	}
+	return found, unreadable, nil
+}
+
+// note adds to a map that is only made where there is something for it.
+func note[ID comparable](m map[ID]error, id ID, err error) map[ID]error {
+	if m == nil {
+		m = map[ID]error{}
+	}
+	m[id] = err
+	return m
 }
 
 // FindExecution reads the first of the candidates that calls an existing target, with those targets in their order; "" if none does.

@@ -1,14 +1,17 @@
 // Package store keeps the configuration in Firestore: targets and executions, under instances/{instance}. Secrets are sealed before
-// they leave the process.
+// they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which other processes
+// learn of it.
 package store
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/firestore"
+	documents "cloud.google.com/go/firestore/apiv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -24,17 +27,25 @@ type Sealer interface {
 
 // Store reads and writes the configuration.
 type Store struct {
-	client *firestore.Client
-	sealer Sealer
+	// OnChange is told of what this store wrote, after the commit and also when it is not known what became of it; nil: nobody is. Set
+	// it before the first write.
+	OnChange func(...action.Change)
+
+	client    *firestore.Client
+	raw       *documents.Client
+	documents string // projects/{p}/databases/{d}/documents
+	sealer    Sealer
 }
 
-// New makes a store.
-func New(client *firestore.Client, sealer Sealer) *Store {
-	return &Store{client: client, sealer: sealer}
+// New makes a store in client's database. Raw reaches the same one: it tells when an empty answer was read.
+func New(client *firestore.Client, raw *documents.Client, sealer Sealer) *Store {
+	return &Store{client: client, raw: raw, documents: strings.TrimSuffix(client.Collection(instances).Path, "/"+instances), sealer: sealer}
 }
+
+const instances = "instances"
 
 func (s *Store) collection(instance action.InstanceID, name string) *firestore.CollectionRef {
-	return s.client.Collection("instances").Doc(string(instance)).Collection(name)
+	return s.client.Collection(instances).Doc(string(instance)).Collection(name)
 }
 
 // What callers are told of a database that does not do its work.
@@ -85,3 +96,10 @@ func mapError(operation string, err error) error {
 
 // missing says whether a read found nothing.
 func missing(err error) bool { return status.Code(err) == codes.NotFound }
+
+// placeOf reads instance and id from a document's name: …/documents/instances/{instance}/{collection}/{id}.
+func placeOf(name string) (action.InstanceID, string) {
+	_, rest, _ := strings.Cut(name, "/documents/"+instances+"/")
+	instance, _, _ := strings.Cut(rest, "/")
+	return action.InstanceID(instance), name[strings.LastIndexByte(name, '/')+1:]
+}

@@ -20,15 +20,17 @@ const (
 
 // targetDoc is a target as stored.
 type targetDoc struct {
-	Name             string    `firestore:"name"`
-	Type             string    `firestore:"type"`
-	InterruptOnError bool      `firestore:"interruptOnError"`
-	TimeoutNanos     int64     `firestore:"timeoutNanos"`
-	Endpoint         string    `firestore:"endpoint"`
-	PayloadType      string    `firestore:"payloadType"`
-	SigningKeys      []keyDoc  `firestore:"signingKeys"`
-	Created          time.Time `firestore:"created"`
-	Changed          time.Time `firestore:"changed"`
+	Name             string   `firestore:"name"`
+	Type             string   `firestore:"type"`
+	InterruptOnError bool     `firestore:"interruptOnError"`
+	TimeoutNanos     int64    `firestore:"timeoutNanos"`
+	Endpoint         string   `firestore:"endpoint"`
+	PayloadType      string   `firestore:"payloadType"`
+	SigningKeys      []keyDoc `firestore:"signingKeys"`
+	// Delivery is absent where a target has no rules of its own.
+	Delivery *deliveryDoc `firestore:"delivery,omitempty"`
+	Created  time.Time    `firestore:"created"`
+	Changed  time.Time    `firestore:"changed"`
 }
 
 type keyDoc struct {
@@ -73,13 +75,17 @@ func (s *Store) CreateTarget(ctx context.Context, instance action.InstanceID, t 
 	if err != nil {
 		return action.Target{}, err
 	}
-	err = s.transact(ctx, "create target", func(_ context.Context, tx *firestore.Transaction) error {
+	err = s.change(ctx, "create target", targetChange(instance, t.ID), func(tx *firestore.Transaction) (bool, error) {
 		if err := claimName(tx, s.nameOf(instance, t.Name), t.ID); err != nil {
-			return err
+			return false, err
 		}
-		return tx.Create(s.target(instance, t.ID), doc)
+		return true, tx.Create(s.target(instance, t.ID), doc)
 	})
 	return t, err
+}
+
+func targetChange(instance action.InstanceID, id action.TargetID) action.Change {
+	return action.Change{Instance: instance, Kind: action.ChangeTarget, ID: string(id)}
 }
 
 // claimName takes a name for a target that did not have it.
@@ -102,37 +108,37 @@ func (s *Store) UpdateTarget(ctx context.Context, instance action.InstanceID, id
 	if !id.Valid() {
 		return result, errUpdateMissing
 	}
-	err := s.transact(ctx, "update target", func(_ context.Context, tx *firestore.Transaction) error {
+	err := s.change(ctx, "update target", targetChange(instance, id), func(tx *firestore.Transaction) (bool, error) {
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
-			return errUpdateMissing
+			return false, errUpdateMissing
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		old, err := s.decodeTarget(instance, snapshot)
 		if err != nil {
-			return err
+			return false, err
 		}
 		changed, differs, err := change(old)
 		if result = changed; err != nil || !differs {
-			return err
+			return false, err
 		}
 		changed.Changed = now()
 		result = changed
 		if changed.Name != old.Name {
 			if err := claimName(tx, s.nameOf(instance, changed.Name), id); err != nil {
-				return err
+				return false, err
 			}
 			if err := tx.Delete(s.nameOf(instance, old.Name)); err != nil {
-				return err
+				return false, err
 			}
 		}
 		doc, err := s.encodeTarget(instance, changed)
 		if err != nil {
-			return err
+			return false, err
 		}
-		return tx.Set(snapshot.Ref, doc)
+		return true, tx.Set(snapshot.Ref, doc)
 	})
 	return result, err
 }
@@ -144,28 +150,28 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 		return removed, nil
 	}
 	removal := s.collection(instance, removals).Doc(string(id))
-	err := s.transact(ctx, "delete target", func(_ context.Context, tx *firestore.Transaction) error {
+	err := s.change(ctx, "delete target", targetChange(instance, id), func(tx *firestore.Transaction) (bool, error) {
 		removed = time.Time{}
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
 			removed, err = removedAt(tx, removal)
-			return err
+			return false, err
 		}
 		if err != nil {
-			return err
+			return false, err
 		}
 		var doc targetDoc
 		if err := snapshot.DataTo(&doc); err != nil {
-			return err
+			return false, err
 		}
 		removed = now()
 		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
-			return err
+			return false, err
 		}
 		if err := tx.Delete(s.nameOf(instance, doc.Name)); err != nil {
-			return err
+			return false, err
 		}
-		return tx.Delete(snapshot.Ref)
+		return true, tx.Delete(snapshot.Ref)
 	})
 	return removed, err
 }
@@ -196,6 +202,27 @@ func (s *Store) Target(ctx context.Context, instance action.InstanceID, id actio
 		return action.Target{}, mapError("read target", err)
 	}
 	return s.decodeTarget(instance, snapshot)
+}
+
+// Targets reads those of the targets that exist, in one read, their keys opened. One that exists but cannot be read whole is there too,
+// with what could be read of it, and among the unreadable with the reason.
+func (s *Store) Targets(ctx context.Context, instance action.InstanceID, ids []action.TargetID) (found []action.Target,
+	unreadable map[action.TargetID]error, err error) {
+	snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, ids))
+	if err != nil {
+		return nil, nil, mapError("read targets", err)
+	}
+	for _, snapshot := range snapshots {
+		if !snapshot.Exists() {
+			continue
+		}
+		t, err := s.decodeTarget(instance, snapshot)
+		if err != nil {
+			unreadable = note(unreadable, t.ID, err)
+		}
+		found = append(found, t)
+	}
+	return found, unreadable, nil
 }
 
 // ListTargets reads the wanted part of the targets and how many match in all.
@@ -259,7 +286,7 @@ func (s *Store) targetRefs(instance action.InstanceID, ids []action.TargetID) []
 func (s *Store) encodeTarget(instance action.InstanceID, t action.Target) (targetDoc, error) {
 	doc := targetDoc{
 		Name: t.Name, Type: string(t.Type), InterruptOnError: t.InterruptOnError, TimeoutNanos: int64(t.Timeout),
-		Endpoint: t.Endpoint, PayloadType: string(t.PayloadType), Created: t.Created, Changed: t.Changed,
+		Endpoint: t.Endpoint, PayloadType: string(t.PayloadType), Delivery: encodeSettings(t.Delivery), Created: t.Created, Changed: t.Changed,
 	}
 	for _, k := range t.SigningKeys {
 		sealed, err := s.sealer.Seal(place(instance, t.ID), string(k.Value))
@@ -271,20 +298,23 @@ func (s *Store) encodeTarget(instance action.InstanceID, t action.Target) (targe
 	return doc, nil
 }
 
+// decodeTarget reads a target. With an error comes as much of it as could be read, its id at the least.
 func (s *Store) decodeTarget(instance action.InstanceID, snapshot *firestore.DocumentSnapshot) (action.Target, error) {
 	var doc targetDoc
+	t := action.Target{ID: action.TargetID(snapshot.Ref.ID)}
 	if err := snapshot.DataTo(&doc); err != nil {
-		return action.Target{}, fmt.Errorf("target document %s: %w", snapshot.Ref.ID, err)
+		return t, fmt.Errorf("target document %s: %w", snapshot.Ref.ID, err)
 	}
-	t := action.Target{
-		ID: action.TargetID(snapshot.Ref.ID), Name: doc.Name, Type: action.TargetType(doc.Type), InterruptOnError: doc.InterruptOnError,
+	t = action.Target{
+		ID: t.ID, Name: doc.Name, Type: action.TargetType(doc.Type), InterruptOnError: doc.InterruptOnError,
 		Timeout: time.Duration(doc.TimeoutNanos), Endpoint: doc.Endpoint, PayloadType: action.PayloadType(doc.PayloadType),
-		Created: doc.Created, Changed: doc.Changed,
+		Delivery: decodeSettings(doc.Delivery), Created: doc.Created, Changed: doc.Changed,
 	}
 	for _, k := range doc.SigningKeys {
 		value, err := s.sealer.Open(place(instance, t.ID), k.Sealed)
 		if err != nil {
-			return action.Target{}, errKey.Because(fmt.Errorf("target %s: %w", t.ID, err))
+			t.SigningKeys = nil
+			return t, errKey.Because(fmt.Errorf("target %s: %w", t.ID, err))
 		}
 		t.SigningKeys = append(t.SigningKeys, action.SigningKey{Value: action.Secret(value), Expires: k.Expires})
 	}

@@ -1,0 +1,198 @@
+package deliver
+
+import (
+	"context"
+	"math/bits"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/ledger"
+)
+
+const (
+	// A call waits for others of the same target to end, step by step, as long as they do: that many in a step are, by Little's law, calls
+	// of less than 800 ms, and then it is us that the call waits for. A step is short: others wait for its slot.
+	step     = 100 * time.Millisecond
+	steps    = 10
+	progress = ledger.Share / 8
+	// stuckAfter and maxStuck: that many attempts of one target that have lasted so long show that it is slow.
+	stuckAfter = time.Second
+	maxStuck   = 8
+	// A breaker opens after breakAfter failures in a row, or when half of the last breakWindow attempts failed.
+	breakAfter  = 5
+	breakWindow = 20
+	// stampEvery is how often a valve is told how its target does.
+	stampEvery = time.Second
+	// maxWatched is how many targets are remembered that have failed lately.
+	maxWatched = 10_000
+)
+
+// key names a target among all instances.
+type key struct {
+	instance action.InstanceID
+	target   action.TargetID
+}
+
+// gate bounds how many calls of one target are under way in this process, so that no target takes the slots of the others, and watches how
+// attempts end.
+type gate struct {
+	mu       sync.Mutex
+	underway map[key]*traffic
+	watched  *simplelru.LRU[key, *record]
+	stamped  *simplelru.LRU[stamp, time.Time]
+}
+
+// stamp is a note on a valve that an attempt succeeded, or failed.
+type stamp struct {
+	key
+	good bool
+}
+
+// traffic is what is under way to a target.
+type traffic struct {
+	room   *semaphore.Weighted
+	users  int // those that have room, or wait for it
+	ended  int
+	starts []time.Time // when each call began, the oldest first
+}
+
+// record is how the last attempts of a target ended, for targets of which some failed.
+type record struct {
+	failed uint32 // one bit for each of the last breakWindow attempts, the last one lowest
+	count  int
+	inRow  int
+}
+
+func newGate() *gate {
+	return &gate{underway: map[key]*traffic{}, watched: remember[key, *record](), stamped: remember[stamp, time.Time]()}
+}
+
+func remember[K comparable, V any]() *simplelru.LRU[K, V] {
+	memory, err := simplelru.NewLRU[K, V](maxWatched, nil)
+	if err != nil {
+		panic(err) // a size below one is the only error
+	}
+	return memory
+}
+
+// enter lets a call begin, after a moment if need be: what is fast makes room by then. It refuses where the target has its share of calls and
+// keeps it, or is stuck. Leave afterwards, with the time that it gives.
+func (g *gate) enter(ctx context.Context, k key) (start time.Time, ok bool) {
+	t := g.join(k, time.Now())
+	if t == nil {
+		return start, false
+	}
+	entered := false
+	for range steps {
+		before := g.ended(t)
+		if entered = t.wait(ctx); entered || g.ended(t)-before < progress {
+			break
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !entered {
+		g.drop(k, t)
+		return start, false
+	}
+	start = time.Now()
+	t.starts = append(t.starts, start)
+	return start, true
+}
+
+// wait waits a step for room.
+func (t *traffic) wait(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, step)
+	defer cancel()
+	return t.room.Acquire(ctx, 1) == nil
+}
+
+// ended is how many calls have ended while the target was busy.
+func (g *gate) ended(t *traffic) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return t.ended
+}
+
+// join is the traffic of a target, nil if the target is stuck.
+func (g *gate) join(k key, now time.Time) *traffic {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.underway[k]
+	if t == nil {
+		t = &traffic{room: semaphore.NewWeighted(ledger.Share)}
+		g.underway[k] = t
+	}
+	if len(t.starts) >= maxStuck && now.Sub(t.starts[maxStuck-1]) > stuckAfter {
+		return nil
+	}
+	t.users++
+	return t
+}
+
+// leave ends the call that began at start.
+func (g *gate) leave(k key, start time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.underway[k]
+	if i := slices.IndexFunc(t.starts, start.Equal); i >= 0 {
+		t.starts = slices.Delete(t.starts, i, i+1)
+	}
+	t.room.Release(1)
+	t.ended++
+	g.drop(k, t)
+}
+
+// drop needs the lock.
+func (g *gate) drop(k key, t *traffic) {
+	if t.users--; t.users == 0 {
+		delete(g.underway, k)
+	}
+}
+
+// note remembers how an attempt ended, and says whether the breaker is to open.
+func (g *gate) note(k key, good bool) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r, found := g.watched.Get(k)
+	if !found {
+		if good {
+			return false
+		}
+		r = &record{}
+		g.watched.Add(k, r)
+	}
+	r.failed, r.count = r.failed<<1&(1<<breakWindow-1), min(r.count+1, breakWindow)
+	r.inRow++
+	if good {
+		r.inRow = 0
+	} else {
+		r.failed |= 1
+	}
+	if r.failed == 0 {
+		g.watched.Remove(k)
+		return false
+	}
+	if good || r.inRow < breakAfter && (r.count < breakWindow || bits.OnesCount32(r.failed) < breakWindow/2) {
+		return false
+	}
+	g.watched.Remove(k)
+	return true
+}
+
+// mayStamp says whether a valve's note is old enough to be written again.
+func (g *gate) mayStamp(k key, good bool, now time.Time) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	s := stamp{k, good}
+	if last, found := g.stamped.Get(s); found && now.Sub(last) < stampEvery {
+		return false
+	}
+	g.stamped.Add(s, now)
+	return true
+}

@@ -1,0 +1,157 @@
+package sweep
+
+import (
+	"context"
+	"time"
+
+	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/queue"
+)
+
+const (
+	// surveyEvery is how often all lanes of targets are looked at, whatever their valves say.
+	surveyEvery = time.Minute
+	// maxLanes is how many of them at once.
+	maxLanes = 10_000
+	// removedTime is how long the valve of a removed target stays: nobody believes in the target for longer.
+	removedTime = time.Minute
+)
+
+// survey looks at every lane in which something lies: one that has no valve, because the valve went while somebody still believed in it, gets
+// one; what has lain too long is given up.
+func (s *Sweeper) survey(ctx context.Context) error {
+	if now := time.Now(); now.Sub(s.surveyed) >= surveyEvery || now.Before(s.surveyed) {
+		s.surveyed = now
+	} else {
+		return nil
+	}
+	lanes, err := s.Ledger.Lanes(ctx, maxLanes)
+	if err != nil {
+		return err
+	}
+	for _, lane := range lanes {
+		if err := s.surveyLane(ctx, lane); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sweeper) surveyLane(ctx context.Context, lane string) error {
+	instance, target, ok := ledger.TargetOfLane(lane)
+	if !ok {
+		s.Log.ErrorContext(ctx, "a lane of nobody", "lane", lane)
+		return nil
+	}
+	now := time.Now().UTC()
+	if err := s.expire(ctx, lane, now); err != nil {
+		return err
+	}
+	valve, err := s.Ledger.Valve(ctx, instance, target)
+	if err != nil || valve.Shut() {
+		return err
+	}
+	limits, err := s.limits(ctx, valve.Valve)
+	if errs.Is(err, errs.NotFound) {
+		return s.Ledger.Remove(ctx, instance, target, now)
+	}
+	if err != nil {
+		return err
+	}
+	return s.Ledger.AddValve(ctx, ledger.Draining(valve.Valve, action.HoldSlow, limits, now), now)
+}
+
+// expire gives up what has lain in a lane until its time ended. A lane is in the order in which its deliveries were made.
+func (s *Sweeper) expire(ctx context.Context, lane string, now time.Time) error {
+	for {
+		due, err := s.Ledger.Due(ctx, lane, now.Add(ledger.Margin-s.Ledger.Rules().Retention), batch)
+		if err != nil {
+			return err
+		}
+		if err := s.giveUp(ctx, due, ledger.ReasonExpired); err != nil {
+			return err
+		}
+		if len(due) < batch {
+			return nil
+		}
+	}
+}
+
+// remove gives up all that is unfinished for a target that was deleted, and then its valve.
+func (s *Sweeper) remove(ctx context.Context, valve ledger.ValveVersion) error {
+	for {
+		unfinished, err := s.Ledger.Unfinished(ctx, valve.Instance, valve.Target, batch)
+		if err != nil {
+			return err
+		}
+		if err := s.giveUp(ctx, unfinished, ledger.ReasonRemoved); err != nil {
+			return err
+		}
+		if len(unfinished) < batch {
+			break
+		}
+	}
+	now := time.Now().UTC()
+	if now.Sub(valve.Since) < removedTime {
+		next := valve.Valve
+		next.Next = now.Add(removedTime / 2)
+		return anybody(s.Ledger.SaveValve(ctx, valve, next, now))
+	}
+	return anybody(s.Ledger.RemoveValve(ctx, valve, now))
+}
+
+// anybody lets it pass that somebody else was faster.
+func anybody(err error) error {
+	if errs.Is(err, errs.FailedPrecondition) || errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
+}
+
+// giveUp makes deliveries dead, after the dead letters were told. What changed meanwhile stays as it is.
+func (s *Sweeper) giveUp(ctx context.Context, late []ledger.Version, reason string) error {
+	byInstance := map[action.InstanceID][]ledger.Version{}
+	for _, v := range late {
+		byInstance[v.Instance] = append(byInstance[v.Instance], v)
+	}
+	for instance, versions := range byInstance {
+		if err := s.bury(ctx, instance, versions, reason); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sweeper) bury(ctx context.Context, instance action.InstanceID, versions []ledger.Version, reason string) error {
+	keys := make([]action.EventKey, len(versions))
+	for i, v := range versions {
+		keys[i] = v.Event
+	}
+	events, err := s.Ledger.Events(ctx, instance, keys)
+	if err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	rules := s.Ledger.Rules()
+	var alone []ledger.Change
+	for _, v := range versions {
+		dead := rules.Kill(v.Delivery, reason, now)
+		event := events[v.Event]
+		if err := s.Queue.Bury(ctx, queue.LetterOf(dead, event.ID, event.Body)); err != nil {
+			return err
+		}
+		s.Log.ErrorContext(ctx, "delivery given up", logging.Delivery, v.ID, logging.Target, v.Target, "reason", reason)
+		if len(v.Unblocks) == 0 {
+			alone = append(alone, ledger.Change{Seen: v, Next: dead})
+			continue
+		}
+		if _, err := s.Ledger.Settle(ctx, v, dead, nil, now); anybody(err) != nil {
+			return err
+		}
+	}
+	_, err = s.Ledger.SaveAll(ctx, alone)
+	return err
+}
