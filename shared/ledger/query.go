@@ -1,0 +1,65 @@
+package ledger
+
+import (
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
+
+	"github.com/callout-dev/callout/shared/action"
+)
+
+// searchQuery is the query behind a search and a count: what the indexes (shard, state, created) and (shard, target, state, created) know of
+// a filter, the newest first. States must be named, all of them if need be: then two indexes do instead of four, each of which every write
+// of a delivery would have to keep.
+func searchQuery(f action.DeliveryFilter, shards []int, states []action.State) *firestorepb.StructuredQuery {
+	var shardValues, stateValues []*firestorepb.Value
+	for _, s := range shards {
+		shardValues = append(shardValues, &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: int64(s)}})
+	}
+	for _, s := range states {
+		stateValues = append(stateValues, text(string(s)))
+	}
+	conditions := []*firestorepb.StructuredQuery_Filter{oneOf("shard", shardValues), oneOf("state", stateValues)}
+	if f.Target != "" {
+		conditions = append(conditions, oneOf("target", []*firestorepb.Value{text(string(f.Target))}))
+	}
+	times := newFields()
+	times.setTime("from", f.From)
+	times.setTime("to", f.To)
+	if v := times.values["from"]; v != nil {
+		conditions = append(conditions, compare("created", firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, v))
+	}
+	if v := times.values["to"]; v != nil {
+		conditions = append(conditions, compare("created", firestorepb.StructuredQuery_FieldFilter_LESS_THAN, v))
+	}
+	descending := func(name string) *firestorepb.StructuredQuery_Order {
+		return &firestorepb.StructuredQuery_Order{
+			Field:     &firestorepb.StructuredQuery_FieldReference{FieldPath: name},
+			Direction: firestorepb.StructuredQuery_DESCENDING,
+		}
+	}
+	return &firestorepb.StructuredQuery{
+		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: "deliveries"}},
+		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
+			CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{
+				Op: firestorepb.StructuredQuery_CompositeFilter_AND, Filters: conditions,
+			},
+		}},
+		OrderBy: []*firestorepb.StructuredQuery_Order{descending("created"), descending("__name__")},
+	}
+}
+
+func compare(name string, op firestorepb.StructuredQuery_FieldFilter_Operator, v *firestorepb.Value) *firestorepb.StructuredQuery_Filter {
+	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
+		FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
+			Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: name}, Op: op, Value: v,
+		},
+	}}
+}
+
+// oneOf wants a field to have one of the values.
+func oneOf(name string, values []*firestorepb.Value) *firestorepb.StructuredQuery_Filter {
+	if len(values) == 1 {
+		return compare(name, firestorepb.StructuredQuery_FieldFilter_EQUAL, values[0])
+	}
+	list := &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: values}}}
+	return compare(name, firestorepb.StructuredQuery_FieldFilter_IN, list)
+}
