@@ -16,7 +16,7 @@ import (
 type Log interface {
 	Search(ctx context.Context, s ledger.Search) (ledger.Found, error)
 	Count(ctx context.Context, instance action.InstanceID, f action.DeliveryFilter, shards int) (map[action.State]int, error)
-	CountHeld(ctx context.Context, target action.TargetID) (int, error)
+	CountHeld(ctx context.Context, instance action.InstanceID, target action.TargetID) (int, error)
 	Event(ctx context.Context, instance action.InstanceID, key action.EventKey, now time.Time) (ledger.Event, error)
 	EventsByID(ctx context.Context, instance action.InstanceID, id action.EventID, now time.Time) ([]ledger.Event, error)
 	Delivery(ctx context.Context, instance action.InstanceID, id action.DeliveryID) (ledger.Version, error)
@@ -30,13 +30,13 @@ type Changer interface {
 	// RedeliverAll puts dead ones into their targets' lanes, where a valve releases them.
 	RedeliverAll(ctx context.Context, dead []ledger.Version, now time.Time) (moved int, err error)
 	// DeleteEvent removes payload and answers.
-	DeleteEvent(ctx context.Context, instance action.InstanceID, key action.EventKey) error
+	DeleteEvent(ctx context.Context, instance action.InstanceID, key action.EventKey, now time.Time) error
 }
 
 // Valves holds what stands between us and targets in trouble.
 type Valves interface {
 	Valves(ctx context.Context, instance action.InstanceID, ids []action.TargetID) ([]action.Valve, error)
-	Pause(ctx context.Context, instance action.InstanceID, target action.TargetID, now time.Time) error
+	Pause(ctx context.Context, instance action.InstanceID, target action.TargetID, reason action.Hold, now time.Time) error
 	Resume(ctx context.Context, instance action.InstanceID, target action.TargetID, now time.Time) error
 }
 
@@ -51,6 +51,12 @@ type Configuration interface {
 // Publisher is the queue.
 type Publisher interface {
 	Publish(ctx context.Context, topic queue.Topic, messages ...queue.Message) error
+	Wake(ctx context.Context) error
+}
+
+// Routes are this process's copies of what changes here.
+type Routes interface {
+	Forget(changes ...action.Change)
 }
 
 // Rules is what the installation says of deliveries.
@@ -68,13 +74,21 @@ type Operations struct {
 	Valves        Valves
 	Configuration Configuration
 	Queue         Publisher
+	Routes        Routes
 	Rules         Rules
 	Logger        *slog.Logger
 }
 
 // wake asks for a sweep now. The scheduler would ask within a minute anyway, so a failure is no reason to refuse what is already done.
 func (o *Operations) wake(ctx context.Context) {
-	if err := o.Queue.Publish(ctx, queue.Ticks, queue.Message{Data: []byte("{}")}); err != nil {
+	if err := o.Queue.Wake(ctx); err != nil {
 		o.Logger.WarnContext(ctx, "sweeper not woken", "error", err)
+	}
+}
+
+// forget drops this process's copies of targets' valves.
+func (o *Operations) forget(instance action.InstanceID, targets ...action.TargetID) {
+	for _, id := range targets {
+		o.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(id)})
 	}
 }

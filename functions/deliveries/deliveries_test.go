@@ -12,6 +12,7 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/queue"
 )
 
@@ -235,7 +236,7 @@ func TestGet(t *testing.T) {
 
 func TestRedeliverOne(t *testing.T) {
 	id := string(action.DeliveryOf("e", "t"))
-	slow := published{queue.DeliveriesSlow, queue.Message{Data: []byte(`{"instance":"default","delivery":"` + id + `","tried":2}`)}}
+	slow := published{queue.DeliveriesSlow, queue.Message{Data: []byte(`{"instance":"default","delivery":"` + id + `","tried":2,"release":true}`)}}
 	tick := published{queue.Ticks, queue.Message{Data: []byte(`{}`)}}
 	tests := map[string]struct {
 		give action.Delivery
@@ -322,7 +323,7 @@ func TestTarget(t *testing.T) {
 		}
 		const change = `"schedule":["1s","90m"],"ratePerSecond":5,"concurrency":2,"state":"paused"}`
 		got = b.twins(200, "PATCH", path+"/delivery", `{`+change, "UpdateTargetDelivery", id[:len(id)-1]+","+change)
-		b.delivery("k", action.TargetID(demo), action.Pending, map[string]any{"lane": "t" + demo})
+		b.delivery("k", action.TargetID(demo), action.Pending, map[string]any{"lane": ledger.TargetLane("default", action.TargetID(demo))})
 		got = b.twins(200, "GET", path+"/delivery", ``, "GetTargetDelivery", id)
 		want := map[string]any{"schedule": []any{"1s", "1h30m"}, "effectiveSchedule": []any{"1s", "1h30m"}, "ratePerSecond": 5.0, "concurrency": 2.0, "state": "paused",
 			"valve": map[string]any{"state": "paused", "reason": "paused", "since": "2000-01-01T00:00:00Z", "held": 1.0}}

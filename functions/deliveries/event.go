@@ -60,5 +60,5 @@ func (o *Operations) DeleteEvent(ctx context.Context, caller auth.Caller, id act
 		return errs.Newf(errs.FailedPrecondition, "%d sources used the id %q, %q and %q among them: say which one with source",
 			len(events), id, events[0].Source, events[1].Source)
 	}
-	return o.Changer.DeleteEvent(ctx, caller.Instance, events[0].Key())
+	return o.Changer.DeleteEvent(ctx, caller.Instance, events[0].Key(), time.Now().UTC())
 }

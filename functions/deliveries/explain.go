@@ -26,7 +26,7 @@ func (o *Operations) Explain(ctx context.Context, caller auth.Caller, id action.
 func (o *Operations) explain(ctx context.Context, e ledger.Event) (action.Explanation, error) {
 	x := action.Explanation{
 		Instance: e.Instance, Source: e.Source, ID: e.ID, Type: e.Type, Created: e.Created, Expires: e.Expires,
-		Execution: e.Execution, PayloadDeleted: len(e.Body) == 0,
+		Execution: e.Execution, PayloadDeleted: e.Erased,
 	}
 	if e.Execution == "" && len(e.Targets) == 1 {
 		x.AddressedTo = e.Targets[0]

@@ -88,7 +88,7 @@ func TestExplainWhatWasNotDelivered(t *testing.T) {
 		if s := got["events"].([]any)[0].(map[string]any)["summary"]; s != "matched no execution: nobody was called" {
 			t.Errorf("summary %v", s)
 		}
-		b.event("s", "t.1", "callout.test", map[string]any{"payload": []byte{}}, demo)
+		b.event("s", "t.1", "callout.test", map[string]any{"erased": true}, demo)
 		got = b.twins(200, "GET", "/v1/events/t.1:explain", ``, "ExplainEvent", `{"id":"t.1"}`)
 		event := got["events"].([]any)[0].(map[string]any)
 		if event["addressedTo"] != string(demo) || event["payloadDeleted"] != true || event["summary"] != "sent to one target, past all executions (1 not on record any more)" {

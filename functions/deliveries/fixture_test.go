@@ -47,6 +47,8 @@ type bench struct {
 	settings map[action.TargetID]action.DeliverySettings
 	handler  http.Handler
 	rules    Rules
+	// forgotten are the valves whose copies were dropped.
+	forgotten []string
 }
 
 // inBubble runs a test in a bubble, whose clock begins in the year 2000.
@@ -94,16 +96,16 @@ func newBench(t *testing.T) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{t: t, client: high, store: store.New(high, openSealer{}), changer: &fakeChanger{}, queue: &fakeQueue{},
+	b := &bench{t: t, client: high, store: store.New(high, low, openSealer{}), changer: &fakeChanger{}, queue: &fakeQueue{},
 		settings: map[action.TargetID]action.DeliverySettings{},
 		rules:    Rules{Schedule: ledger.DefaultSchedule(), Retention: 720 * time.Hour, KeepUnmatched: 24 * time.Hour, Shards: 3}}
-	b.serve(ledger.New(low, "projects/p/databases/(default)", logging.Discard()))
+	b.serve(ledger.New(low, "projects/p/databases/(default)", ledger.Rules{Schedule: b.rules.Schedule, Retention: b.rules.Retention, Shards: b.rules.Shards}, logging.Discard()))
 	return b
 }
 
 func (b *bench) serve(l *ledger.Ledger) {
 	b.t.Helper()
-	o := &Operations{Log: l, Changer: b.changer, Valves: b.changer, Configuration: b, Queue: b.queue, Rules: b.rules, Logger: logging.Discard()}
+	o := &Operations{Log: l, Changer: b.changer, Valves: b.changer, Configuration: b, Queue: b.queue, Routes: b, Rules: b.rules, Logger: logging.Discard()}
 	handler, err := (api.Border{Guard: ownerGuard(b.t), Log: logging.Discard()}).ServeDeliveries(o)
 	if err != nil {
 		b.t.Fatal(err)
@@ -130,6 +132,13 @@ func (b *bench) Candidates(ctx context.Context, instance action.InstanceID, ids 
 func (b *bench) SetDelivery(_ context.Context, _ action.InstanceID, id action.TargetID, s action.DeliverySettings) error {
 	b.settings[id] = s
 	return nil
+}
+
+// Forget notes which copies are dropped.
+func (b *bench) Forget(changes ...action.Change) {
+	for _, c := range changes {
+		b.forgotten = append(b.forgotten, c.ID)
+	}
 }
 
 type openSealer struct{}
@@ -167,7 +176,7 @@ func (f *fakeChanger) RedeliverAll(_ context.Context, dead []ledger.Version, _ t
 	return len(dead) - f.moves, err
 }
 
-func (f *fakeChanger) DeleteEvent(_ context.Context, instance action.InstanceID, key action.EventKey) error {
+func (f *fakeChanger) DeleteEvent(_ context.Context, instance action.InstanceID, key action.EventKey, _ time.Time) error {
 	return f.note("delete", string(instance), string(key))
 }
 
@@ -178,8 +187,8 @@ func (f *fakeChanger) Valves(_ context.Context, _ action.InstanceID, ids []actio
 	return []action.Valve{*f.valve}, nil
 }
 
-func (f *fakeChanger) Pause(_ context.Context, _ action.InstanceID, id action.TargetID, now time.Time) error {
-	f.valve = &action.Valve{Target: id, State: action.ValvePaused, Reason: action.HoldPaused, Since: now}
+func (f *fakeChanger) Pause(_ context.Context, _ action.InstanceID, id action.TargetID, reason action.Hold, now time.Time) error {
+	f.valve = &action.Valve{Target: id, State: action.ValvePaused, Reason: reason, Since: now}
 	return f.note("pause", string(id))
 }
 
@@ -204,6 +213,10 @@ func (q *fakeQueue) Publish(_ context.Context, topic queue.Topic, messages ...qu
 		q.published = append(q.published, published{topic, m})
 	}
 	return q.err
+}
+
+func (q *fakeQueue) Wake(ctx context.Context) error {
+	return q.Publish(ctx, queue.Ticks, queue.Message{Data: []byte("{}")})
 }
 
 func (q *fakeQueue) take() []published {

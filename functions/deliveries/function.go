@@ -1,17 +1,14 @@
 package deliveries
 
 import (
-	"context"
 	"net/http"
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
-	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
 	"github.com/callout-dev/callout/shared/ledger"
-	"github.com/callout-dev/callout/shared/store"
 )
 
 func init() { functions.HTTP("deliveries", host.FrameworkHTTP(Function())) }
@@ -28,7 +25,7 @@ func Function() host.Function {
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log}
 			return border.ServeDeliveries(&Operations{
-				Log: c.Ledger, Changer: unbound{}, Valves: unbound{}, Configuration: configuration{c.Store}, Queue: c.Queue,
+				Log: c.Ledger, Changer: c.Ledger, Valves: c.Ledger, Configuration: c.Store, Queue: c.Queue, Routes: c.Routes,
 				Rules: Rules{
 					Schedule: ledger.Schedule(c.Config.RetrySchedule), Retention: c.Config.Retention,
 					KeepUnmatched: c.Config.LogUnmatched, Shards: c.Config.Shards,
@@ -37,11 +34,4 @@ func Function() host.Function {
 			})
 		},
 	}
-}
-
-// configuration is the store, but for what it does not have yet.
-type configuration struct{ *store.Store }
-
-func (configuration) SetDelivery(context.Context, action.InstanceID, action.TargetID, action.DeliverySettings) error {
-	return errUnbound
 }

@@ -29,7 +29,7 @@ func (o *Operations) Redeliver(ctx context.Context, caller auth.Caller, id actio
 	case d.Held != "":
 		o.wake(ctx)
 	case !d.Waits:
-		message, err := queue.EncodeDelivery(queue.Delivery{Instance: d.Instance, ID: d.ID, Tried: d.Tried()})
+		message, err := queue.EncodeDelivery(queue.Delivery{Instance: d.Instance, ID: d.ID, Tried: d.Tried(), Release: true})
 		if err != nil {
 			return action.DeliveryView{}, err
 		}
@@ -63,6 +63,11 @@ func (o *Operations) RedeliverAll(ctx context.Context, caller auth.Caller, f act
 	if err != nil || dry || len(found) == 0 {
 		return result, err
 	}
+	defer func() {
+		for _, v := range found {
+			o.forget(caller.Instance, v.Target)
+		}
+	}()
 	if result.Moved, err = o.Changer.RedeliverAll(ctx, found, time.Now().UTC()); err != nil {
 		return action.Redelivery{}, err
 	}

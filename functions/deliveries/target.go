@@ -13,12 +13,8 @@ import (
 	"github.com/callout-dev/callout/shared/queue"
 )
 
-const (
-	// testSource is the source of events that test a target.
-	testSource = "urn:callout:test"
-	// giveUpBefore is how long before its event's record ends an unfinished delivery is given up (callout.md section 7).
-	giveUpBefore = 24 * time.Hour
-)
+// testSource is the source of events that test a target.
+const testSource = "urn:callout:test"
 
 // Test publishes an event that one target receives, whatever the executions say. It is delivered, retried and listed like any other.
 func (o *Operations) Test(ctx context.Context, caller auth.Caller, id action.TargetID) (action.TestEvent, error) {
@@ -76,7 +72,7 @@ func (o *Operations) settings(ctx context.Context, caller auth.Caller, id action
 			continue
 		}
 		result.Valve = v
-		if result.Held, err = o.Log.CountHeld(ctx, id); err != nil {
+		if result.Held, err = o.Log.CountHeld(ctx, caller.Instance, id); err != nil {
 			return action.TargetDelivery{}, err
 		}
 	}
@@ -104,11 +100,7 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 		}
 	}
 	if c.Paused != nil {
-		set := o.Valves.Resume
-		if *c.Paused {
-			set = o.Valves.Pause
-		}
-		if err := set(ctx, caller.Instance, id, time.Now().UTC()); err != nil {
+		if err := o.pause(ctx, caller.Instance, id, *c.Paused); err != nil {
 			return action.TargetDelivery{}, err
 		}
 	}
@@ -118,9 +110,18 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 	return o.settings(ctx, caller, id, settings)
 }
 
+// pause holds everything for a target, or lets it go.
+func (o *Operations) pause(ctx context.Context, instance action.InstanceID, id action.TargetID, paused bool) error {
+	defer o.forget(instance, id) // also when it is not known what became of the change
+	if paused {
+		return o.Valves.Pause(ctx, instance, id, action.HoldPaused, time.Now().UTC())
+	}
+	return o.Valves.Resume(ctx, instance, id, time.Now().UTC())
+}
+
 // fits checks that a schedule ends before its event does.
 func (o *Operations) fits(waits []time.Duration) error {
-	longest, most := ledger.Schedule(waits).Longest(), o.Rules.Retention-giveUpBefore
+	longest, most := ledger.Schedule(waits).Longest(), o.Rules.Retention-ledger.Margin
 	if longest > most {
 		return errs.Newf(errs.InvalidArgument, "schedule takes up to %s, which must fit into CALLOUT_RETENTION less a day, %s", action.WaitText(longest), action.WaitText(most))
 	}

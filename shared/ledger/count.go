@@ -50,15 +50,9 @@ func (l *Ledger) Count(ctx context.Context, instance action.InstanceID, f action
 }
 
 // CountHeld says how many deliveries lie in a target's lane.
-func (l *Ledger) CountHeld(ctx context.Context, target action.TargetID) (int, error) {
-	q := &firestorepb.StructuredQuery{
-		From:  []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: "deliveries", AllDescendants: true}},
-		Where: compare("lane", firestorepb.StructuredQuery_FieldFilter_EQUAL, text("t"+string(target))),
-		OrderBy: []*firestorepb.StructuredQuery_Order{{
-			Field:     &firestorepb.StructuredQuery_FieldReference{FieldPath: "due"},
-			Direction: firestorepb.StructuredQuery_ASCENDING,
-		}},
-	}
+func (l *Ledger) CountHeld(ctx context.Context, instance action.InstanceID, target action.TargetID) (int, error) {
+	q := dueQuery(where("lane", firestorepb.StructuredQuery_FieldFilter_EQUAL, text(TargetLane(instance, target))))
+	q.OrderBy = []*firestorepb.StructuredQuery_Order{ascending("due")}
 	n, err := l.count(ctx, l.database+"/documents", q)
 	return int(n), err
 }

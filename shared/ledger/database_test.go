@@ -70,7 +70,7 @@ func openDatabase(t *testing.T) *database {
 			t.Error(err)
 		}
 	})
-	return &database{ledger.New(client, databaseName, logging.Discard()), client}
+	return &database{ledger.New(client, databaseName, rules(), logging.Discard()), client}
 }
 
 // put writes documents, by their path below the instance "default", as they stand in the database.

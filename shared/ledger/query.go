@@ -12,7 +12,7 @@ import (
 func searchQuery(f action.DeliveryFilter, shards []int, states []action.State) *firestorepb.StructuredQuery {
 	var shardValues, stateValues []*firestorepb.Value
 	for _, s := range shards {
-		shardValues = append(shardValues, &firestorepb.Value{ValueType: &firestorepb.Value_IntegerValue{IntegerValue: int64(s)}})
+		shardValues = append(shardValues, integer(int64(s)))
 	}
 	for _, s := range states {
 		stateValues = append(stateValues, text(string(s)))
@@ -21,45 +21,24 @@ func searchQuery(f action.DeliveryFilter, shards []int, states []action.State) *
 	if f.Target != "" {
 		conditions = append(conditions, oneOf("target", []*firestorepb.Value{text(string(f.Target))}))
 	}
-	times := newFields()
-	times.setTime("from", f.From)
-	times.setTime("to", f.To)
-	if v := times.values["from"]; v != nil {
-		conditions = append(conditions, compare("created", firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, v))
+	if !f.From.IsZero() {
+		conditions = append(conditions, where("created", firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL, timestamp(f.From)))
 	}
-	if v := times.values["to"]; v != nil {
-		conditions = append(conditions, compare("created", firestorepb.StructuredQuery_FieldFilter_LESS_THAN, v))
-	}
-	descending := func(name string) *firestorepb.StructuredQuery_Order {
-		return &firestorepb.StructuredQuery_Order{
-			Field:     &firestorepb.StructuredQuery_FieldReference{FieldPath: name},
-			Direction: firestorepb.StructuredQuery_DESCENDING,
-		}
+	if !f.To.IsZero() {
+		conditions = append(conditions, where("created", firestorepb.StructuredQuery_FieldFilter_LESS_THAN, timestamp(f.To)))
 	}
 	return &firestorepb.StructuredQuery{
-		From: []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: "deliveries"}},
-		Where: &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_CompositeFilter{
-			CompositeFilter: &firestorepb.StructuredQuery_CompositeFilter{
-				Op: firestorepb.StructuredQuery_CompositeFilter_AND, Filters: conditions,
-			},
-		}},
+		From:    []*firestorepb.StructuredQuery_CollectionSelector{{CollectionId: "deliveries"}},
+		Where:   all(conditions),
 		OrderBy: []*firestorepb.StructuredQuery_Order{descending("created"), descending("__name__")},
 	}
-}
-
-func compare(name string, op firestorepb.StructuredQuery_FieldFilter_Operator, v *firestorepb.Value) *firestorepb.StructuredQuery_Filter {
-	return &firestorepb.StructuredQuery_Filter{FilterType: &firestorepb.StructuredQuery_Filter_FieldFilter{
-		FieldFilter: &firestorepb.StructuredQuery_FieldFilter{
-			Field: &firestorepb.StructuredQuery_FieldReference{FieldPath: name}, Op: op, Value: v,
-		},
-	}}
 }
 
 // oneOf wants a field to have one of the values.
 func oneOf(name string, values []*firestorepb.Value) *firestorepb.StructuredQuery_Filter {
 	if len(values) == 1 {
-		return compare(name, firestorepb.StructuredQuery_FieldFilter_EQUAL, values[0])
+		return where(name, firestorepb.StructuredQuery_FieldFilter_EQUAL, values[0])
 	}
 	list := &firestorepb.Value{ValueType: &firestorepb.Value_ArrayValue{ArrayValue: &firestorepb.ArrayValue{Values: values}}}
-	return compare(name, firestorepb.StructuredQuery_FieldFilter_IN, list)
+	return where(name, firestorepb.StructuredQuery_FieldFilter_IN, list)
 }

@@ -293,7 +293,6 @@ func (s *source) fill(ctx context.Context) error {
 			s.ledger.log.ErrorContext(ctx, "delivery left out of a search", "error", err)
 			continue
 		}
-		v.Held = heldOf(doc)
 		s.head = &v
 	}
 	return nil
@@ -302,10 +301,8 @@ func (s *source) fill(ctx context.Context) error {
 func (s *source) query() *firestorepb.RunQueryRequest {
 	q := searchQuery(s.search.Filter, s.shards, s.states)
 	if s.after != (Position{}) {
-		at := newFields()
-		at.setTime("created", s.after.Created)
 		q.StartAt = &firestorepb.Cursor{Before: false, Values: []*firestorepb.Value{
-			at.values["created"],
+			timestamp(s.after.Created),
 			{ValueType: &firestorepb.Value_ReferenceValue{ReferenceValue: s.ledger.deliveryName(s.search.Instance, s.after.ID)}},
 		}}
 	}
@@ -314,9 +311,4 @@ func (s *source) query() *firestorepb.RunQueryRequest {
 		Parent:    s.ledger.database + "/documents/instances/" + string(s.search.Instance),
 		QueryType: &firestorepb.RunQueryRequest_StructuredQuery{StructuredQuery: q},
 	}
-}
-
-// heldOf reads why a delivery is held.
-func heldOf(doc *firestorepb.Document) action.Hold {
-	return action.Hold((&fields{values: doc.GetFields()}).text("held"))
 }

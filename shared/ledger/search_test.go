@@ -89,7 +89,7 @@ func populate(random *rand.Rand, n, shards int) (rows []row, documents map[strin
 			} else {
 				d.Lane, d.Due = "s0", now
 				if random.IntN(3) == 0 {
-					d.Held, d.Lane = action.HoldPaused, "t"+string(target)
+					d.Held, d.Lane = action.HoldPaused, ledger.TargetLane("default", target)
 				}
 			}
 			rows = append(rows, row{d, id})
@@ -323,7 +323,7 @@ func TestCountHeld(t *testing.T) {
 				want++
 			}
 		}
-		if got, err := d.CountHeld(t.Context(), "t1"); err != nil || got != want || want == 0 {
+		if got, err := d.CountHeld(t.Context(), "default", "t1"); err != nil || got != want || want == 0 {
 			t.Errorf("%d are held, want %d; %v", got, want, err)
 		}
 	})(t)
