@@ -253,7 +253,7 @@ func TestPermissionsOnEveryPath(t *testing.T) {
 		method, path string
 		viewer       int // status for somebody who may read
 	}
-	const service = "/zitadel.action.v2.ActionService/"
+	const service, deliveries = "/zitadel.action.v2.ActionService/", "/callout.v1.DeliveryService/"
 	paths := []path{
 		{"POST", "/v2/actions/targets", 403}, {"POST", "/v2/actions/targets/x", 403}, {"DELETE", "/v2/actions/targets/x", 403},
 		{"GET", "/v2/actions/targets/x", 404}, {"POST", "/v2/actions/targets/search", 200},
@@ -262,11 +262,22 @@ func TestPermissionsOnEveryPath(t *testing.T) {
 		{"POST", service + "GetTarget", 400}, {"POST", service + "ListTargets", 200},
 		{"POST", service + "SetExecution", 403}, {"POST", service + "ListExecutions", 200},
 		{"POST", "/v1/events", 403}, {"POST", "/callout.v1.EventService/Publish", 403},
+		{"POST", "/v1/deliveries/search", 200}, {"GET", "/v1/deliveries/x", 404}, {"POST", "/v1/deliveries/x:redeliver", 403},
+		{"POST", "/v1/deliveries:redeliver", 403}, {"GET", "/v1/events/x:explain", 404}, {"DELETE", "/v1/events/x", 403},
+		{"POST", "/v1/targets/x:test", 403}, {"POST", "/v1/targets/x:pause", 403}, {"POST", "/v1/targets/x:resume", 403},
+		{"GET", "/v1/targets/x/delivery", 404}, {"PATCH", "/v1/targets/x/delivery", 403},
+		{"POST", deliveries + "SearchDeliveries", 200}, {"POST", deliveries + "GetDelivery", 404}, {"POST", deliveries + "RedeliverDelivery", 403},
+		{"POST", deliveries + "RedeliverDeliveries", 403}, {"POST", deliveries + "ExplainEvent", 400}, {"POST", deliveries + "DeleteEvent", 403},
+		{"POST", deliveries + "TestTarget", 403}, {"POST", deliveries + "PauseTarget", 403}, {"POST", deliveries + "ResumeTarget", 403},
+		{"POST", deliveries + "GetTargetDelivery", 404}, {"POST", deliveries + "UpdateTargetDelivery", 403},
 	}
 	inBubble(t, nil, func(t *testing.T, i *installation) {
 		anonymous, nobody, viewer := caller{i.Info.API, i.client}, caller{i.Info.API, i.as(t.Context(), "nobody")}, caller{i.Info.API, i.as(t.Context(), "viewer")}
 		for _, p := range paths {
 			body := map[string]any{"events": []any{map[string]any{"event_type": "a.b"}}}
+			if strings.HasPrefix(p.path, "/v1/") && p.path != "/v1/events" || strings.HasPrefix(p.path, deliveries) {
+				body = map[string]any{} // these know what they do not know
+			}
 			if p.method == "GET" || p.method == "DELETE" {
 				body = nil
 			}

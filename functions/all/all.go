@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/callout-dev/callout/functions/deliver"
+	"github.com/callout-dev/callout/functions/deliveries"
 	"github.com/callout-dev/callout/functions/dispatch"
 	"github.com/callout-dev/callout/functions/executions"
 	"github.com/callout-dev/callout/functions/publish"
@@ -22,6 +23,7 @@ func Functions() []host.Function {
 		dispatch.Function(),
 		deliver.Function(),
 		sweep.Function(),
+		deliveries.Function(),
 	}
 }
 

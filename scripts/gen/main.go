@@ -41,7 +41,7 @@ func main() {
 }
 
 func generate(ctx context.Context) error {
-	names, err := protoFiles()
+	names, err := sources(".proto")
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func generate(ctx context.Context) error {
 	if err := os.RemoveAll(output); err != nil {
 		return err
 	}
-	rest, err := filepath.Glob(source + "/*/*/*/http.yaml")
+	rest, err := sources("http.yaml")
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func generate(ctx context.Context) error {
 		{"protoc-gen-connect-go", "simple"},
 	}
 	for _, rules := range rest {
-		plugins = append(plugins, plugin{"protoc-gen-grpc-gateway", "grpc_api_configuration=" + rules})
+		plugins = append(plugins, plugin{"protoc-gen-grpc-gateway", "grpc_api_configuration=" + filepath.Join(source, rules)})
 	}
 	for _, p := range plugins {
 		if err := p.run(ctx, files, names); err != nil {
@@ -76,10 +76,11 @@ func generate(ctx context.Context) error {
 	return nil
 }
 
-func protoFiles() ([]string, error) {
+// sources lists the files of the definitions whose names end so.
+func sources(suffix string) ([]string, error) {
 	var names []string
 	err := fs.WalkDir(os.DirFS(source), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(path, ".proto") {
+		if err == nil && strings.HasSuffix(path, suffix) {
 			names = append(names, path)
 		}
 		return err

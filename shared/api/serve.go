@@ -78,12 +78,18 @@ func (b Border) connectOptions(maxBody int) connect.HandlerOption {
 	return connect.WithHandlerOptions(connect.WithReadMaxBytes(maxBody), connect.WithInterceptors(errorsOut))
 }
 
-// newGateway makes the REST face: protojson as in actions-v2.md section 1.2, errors as in 3.2.
-func (b Border) newGateway() *runtime.ServeMux {
+// newGateway makes the REST face: protojson as in actions-v2.md section 1.2, errors as in 3.2. A strict one refuses unknown fields, as
+// Callout's own services do, and takes slashes that are percent-encoded in a path.
+func (b Border) newGateway(strict bool) *runtime.ServeMux {
+	unescaping := runtime.UnescapingModeLegacy
+	if strict {
+		unescaping = runtime.UnescapingModeAllCharacters
+	}
 	return runtime.NewServeMux(
 		runtime.WithDisablePathLengthFallback(), // no method in a header or a form: proxies filter by the real one
+		runtime.WithUnescapingMode(unescaping),
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.JSONPb{
-			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: !strict},
 		}),
 		runtime.WithErrorHandler(func(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
 			logFault(ctx, b.Log, err)

@@ -16,7 +16,7 @@ type actionFace interface {
 
 // action serves a part of the ActionService over all protocols.
 func (b Border) action(face actionFace) (http.Handler, error) {
-	gateway := b.newGateway()
+	gateway := b.newGateway(false)
 	if err := actionv2.RegisterActionServiceHandlerServer(context.Background(), gateway, face); err != nil {
 		return nil, err
 	}

@@ -77,7 +77,7 @@ func Run(ctx context.Context, p Process) int {
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "callout",
-		Short: "Targets, executions and events of a Callout installation",
+		Short: "Targets, executions, events and deliveries of a Callout installation",
 		Long: `callout is the command line client of Callout. Beside a running "go run ./emulator" it finds the API and its credentials by itself, in
 .callout/local.json; for any other installation say --api, --issuer and who is calling.
 
@@ -102,11 +102,14 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 	f.VarP(&a.output, "output", "o", "table, or json: the API's answer")
 	a.group(root, a.tokenCommand(),
 		a.group(&cobra.Command{Use: "target", Short: "Where and how to call"},
-			a.targetCreate(), a.targetList(), a.targetGet(), a.targetUpdate(), a.targetDelete()),
+			a.targetCreate(), a.targetList(), a.targetGet(), a.targetUpdate(), a.targetDelete(),
+			a.targetTest(), a.targetPause(), a.targetResume(), a.targetSettings()),
 		a.group(&cobra.Command{Use: "execution", Short: "When to call which targets"},
 			a.executionSet(), a.executionList()),
 		a.group(&cobra.Command{Use: "event", Short: "Events to deliver"},
 			a.eventPublish(), a.eventImport()),
+		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
+			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
 		a.listenCommand())
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/callout-dev/callout/scripts/callout/access"
+	"github.com/callout-dev/callout/shared/gen/callout/v1/calloutv1connect"
 	"github.com/callout-dev/callout/shared/gen/zitadel/action/v2/actionv2connect"
 )
 
@@ -22,9 +23,10 @@ const (
 
 // connection is the API with a token.
 type connection struct {
-	settings access.Settings
-	actions  actionv2connect.ActionServiceClient
-	http     *http.Client
+	settings   access.Settings
+	actions    actionv2connect.ActionServiceClient
+	deliveries calloutv1connect.DeliveryServiceClient
+	http       *http.Client
 }
 
 // connect gets a token first, so that its failure is told as such and not as that of a call.
@@ -38,8 +40,12 @@ func (a *app) connect(ctx context.Context) (*connection, error) {
 	}
 	transport := &oauth2.Transport{Source: tokens, Base: a.network}
 	client := &http.Client{Transport: transport, CheckRedirect: noRedirect}
-	actions := actionv2connect.NewActionServiceClient(client, settings.API, connect.WithReadMaxBytes(maxAnswer), connect.WithInterceptors(inTime()))
-	return &connection{settings: settings, actions: actions, http: client}, nil
+	options := connect.WithClientOptions(connect.WithReadMaxBytes(maxAnswer), connect.WithInterceptors(inTime()))
+	return &connection{
+		settings: settings, http: client,
+		actions:    actionv2connect.NewActionServiceClient(client, settings.API, options),
+		deliveries: calloutv1connect.NewDeliveryServiceClient(client, settings.API, options),
+	}, nil
 }
 
 // tokens finds out who is calling and where they get their tokens.

@@ -44,7 +44,7 @@ var signingKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 	return keys
 })
 
-// world is an installation in memory: the real issuer, and the API's real faces before targets, executions and events that are only lists.
+// world is an installation in memory: the real issuer, and the API's real faces before targets, executions, events and deliveries that are only lists.
 type world struct {
 	t    *testing.T
 	data string // folder with local.json
@@ -53,6 +53,7 @@ type world struct {
 	targets    *targetList
 	executions *executionList
 	events     *eventList
+	deliveries *deliveryLog
 	// before may answer a request to the API in its place.
 	before func(w http.ResponseWriter, r *http.Request) bool
 
@@ -67,7 +68,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		w := &world{t: t, data: t.TempDir(), env: map[string]string{}, listeners: map[string]*memnet.Listener{},
-			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}}
+			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}, deliveries: &deliveryLog{}}
 		i, err := issuer.Open(issuer.Config{URL: "http://" + issuerAddress, Audience: "callout", Dir: filepath.Join(w.data, "issuer"),
 			NewKey: func() (*rsa.PrivateKey, error) { n++; return keys[n%2], nil }})
 		if err != nil {
@@ -107,12 +108,18 @@ func (w *world) api() http.Handler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	deliveries, err := border.ServeDeliveries(w.deliveries)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	events := border.ServeEvents(w.events, publish.Read)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case w.before != nil && w.before(rw, r):
 		case r.URL.Path == "/v1/events":
 			events.ServeHTTP(rw, r)
+		case strings.HasPrefix(r.URL.Path, "/callout.v1.DeliveryService/"):
+			deliveries.ServeHTTP(rw, r)
 		case strings.Contains(r.URL.Path, "Execution"):
 			executions.ServeHTTP(rw, r)
 		default:
