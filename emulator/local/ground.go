@@ -108,8 +108,10 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 	for _, l := range listeners {
 		go func() { g.report(s.server.Serve(l)) }()
 	}
+	direct := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes}
+	register(direct)
 	conn, err := grpc.NewClient("passthrough:///"+name, grpc.WithContextDialer(memory.DialAddr),
-		grpc.WithTransportCredentials(insecure.NewCredentials()))
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(direct.Intercept))
 	return s, conn, err
 }
 
