@@ -198,15 +198,11 @@ func (l *listener) resume(ctx context.Context, t *target, in *pb.Target) (reset 
 		return false, err
 	}
 	defer v.close()
-	docs, err := t.documents(ctx, v)
-	if err != nil {
-		return false, err
-	}
 	t.resumed = true
-	for name, d := range docs {
+	return false, t.each(ctx, v, func(name documentName, d *document) error {
 		t.known[name] = d.updated
-	}
-	return false, nil
+		return nil
+	})
 }
 
 // change sends a change of targets; a time above 0 goes with it, and as its resume token.

@@ -71,44 +71,55 @@ func (t *target) matches(d *document) (bool, error) {
 	return false, nil
 }
 
-// documents is the target's state in a view.
-func (t *target) documents(ctx context.Context, v *view) (map[documentName]*document, error) {
-	out := map[documentName]*document{}
-	if t.q == nil {
-		for _, p := range t.paths {
-			d, err := v.find(t.db, p)
-			if err != nil {
-				return nil, err
-			}
-			if d != nil {
-				out[nameOf(t.db, p)] = d
-			}
+// each calls fn with every document of the target's state in a view. It holds one of them at a time: its client may be slow, and there
+// may be many.
+func (t *target) each(ctx context.Context, v *view, fn func(documentName, *document) error) error {
+	for _, p := range t.paths {
+		d, err := v.find(t.db, p)
+		if err != nil {
+			return err
 		}
-		return out, nil
+		if d == nil {
+			continue
+		}
+		if err := fn(nameOf(t.db, p), d); err != nil {
+			return err
+		}
 	}
-	docs, err := v.collect(ctx, t.q)
-	for _, d := range docs {
-		out[nameOf(t.db, d.path())] = d
+	if t.q == nil {
+		return nil
 	}
-	return out, err
+	docs, err := v.consistently(ctx, t.q)
+	if err != nil {
+		return err
+	}
+	defer docs.close()
+	for {
+		d, err := docs.next()
+		if d == nil || err != nil {
+			return err
+		}
+		if err := fn(nameOf(t.db, d.path()), d); err != nil {
+			return err
+		}
+	}
 }
 
 // refresh tells the client how the target's state in a view differs from what it knows.
 func (l *listener) refresh(ctx context.Context, t *target, v *view) error {
-	docs, err := t.documents(ctx, v)
+	now := make(map[documentName]int64, len(t.known))
+	err := t.each(ctx, v, func(name documentName, d *document) error {
+		now[name] = d.updated
+		if version, ok := t.known[name]; ok && version == d.updated {
+			return nil
+		}
+		return l.tell(t, d)
+	})
 	if err != nil {
 		return err
 	}
-	for name, d := range docs {
-		if version, ok := t.known[name]; ok && version == d.updated {
-			continue
-		}
-		if err := l.tell(t, d); err != nil {
-			return err
-		}
-	}
 	for name := range t.known {
-		if docs[name] != nil {
+		if _, ok := now[name]; ok {
 			continue
 		}
 		if err := l.tellGone(ctx, t, v, name); err != nil {
@@ -117,17 +128,14 @@ func (l *listener) refresh(ctx context.Context, t *target, v *view) error {
 	}
 	for _, p := range t.paths {
 		name := nameOf(t.db, p)
-		if _, known := t.known[name]; docs[name] == nil && !known {
+		_, is := now[name]
+		if _, known := t.known[name]; !is && !known {
 			if err := l.tellDeleted(t, t.db.Name(p), v.time); err != nil {
 				return err
 			}
 		}
 	}
-	clear(t.known)
-	for name, d := range docs {
-		t.known[name] = d.updated
-	}
-	t.time = v.time
+	t.known, t.time = now, v.time
 	return nil
 }
 

@@ -1,10 +1,13 @@
 package firestore_test
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"cloud.google.com/go/firestore"
 	pb "cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -263,4 +266,44 @@ func TestTooManyTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.begin(t, nil)
+}
+
+// A listener that does not read costs what is on its way to it, not the whole of what it listens to.
+func TestListenersThatDoNotRead(t *testing.T) {
+	if !ours {
+		t.Skip("looks at the memory of the process")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := start(t)
+		const documents, size, listeners = 20, 900_000, 30
+		for i := range documents {
+			set(t, d.root.Doc(fmt.Sprint(i)), fields{"s": strings.Repeat("s", size)})
+		}
+		held := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := held()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		for range listeners {
+			l, err := d.raw.Listen(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Send(&pb.ListenRequest{Database: d.name, TargetChange: &pb.ListenRequest_AddTarget{AddTarget: &pb.Target{TargetId: 1,
+				TargetType: &pb.Target_Query{Query: &pb.Target_QueryTarget{Parent: d.root.Parent.Path, QueryType: &pb.Target_QueryTarget_StructuredQuery{
+					StructuredQuery: &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: d.root.ID}}}}}}}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if got, whole := held()-before, uint64(listeners*documents*size); got > whole/2 {
+			t.Errorf("%d listeners hold %d bytes; the documents have %d for each", listeners, got, whole/listeners)
+		}
+		stop()
+		synctest.Wait()
+	})
 }

@@ -89,7 +89,8 @@ func dial(t testing.TB, o server.Options) *grpc.ClientConn {
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
 	conn, err := grpc.NewClient("passthrough:///firestore", grpc.WithContextDialer(l.DialAddr), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
+		grpc.WithInitialWindowSize(1<<16)) // the client, in the same process, would take up to 16 MiB unasked
 	if err != nil {
 		t.Fatal(err)
 	}
