@@ -91,7 +91,7 @@ func TestPauseResumeAndRedeliverAll(t *testing.T) {
 			t.Errorf("%d arrived, %v", len(b.receiver.all), rules)
 		}
 		b.api.must(t, 200, "POST", path+":resume", map[string]any{})
-		settle(2 * time.Minute)
+		settle(90 * time.Second) // less than a server keeps an idle connection
 		if rules = b.api.must(t, 200, "GET", path+"/delivery", nil); rules["valve"] != nil || len(b.receiver.all) != 20 {
 			t.Errorf("%d arrived, %v", len(b.receiver.all), rules)
 		}
@@ -110,7 +110,7 @@ func TestPauseResumeAndRedeliverAll(t *testing.T) {
 		if moved := b.api.must(t, 200, "POST", "/v1/deliveries:redeliver", map[string]any{"filter": map[string]any{"target": target}}); moved["moved"] != 1.0 {
 			t.Errorf("moved: %v", moved)
 		}
-		settle(2 * time.Minute)
+		settle(90 * time.Second) // less than a server keeps an idle connection
 		_, counts := b.search(t, map[string]any{"target": target})
 		if got := counts.(map[string]any)[string(action.Delivered)]; got != 21.0 {
 			t.Errorf("at the end: %v", counts)
