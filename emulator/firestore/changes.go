@@ -22,6 +22,7 @@ type changeLog struct {
 	records []record
 	bytes   int
 	floor   int64 // everything later than this is in records, while there are readers
+	doubted int64 // what is not later may never have become durable
 	waiters map[chan struct{}]bool
 }
 
@@ -93,6 +94,21 @@ func (l *changeLog) since(time int64) ([]record, bool) {
 		i--
 	}
 	return l.records[i:len(l.records):len(l.records)], true
+}
+
+// doubt says that commits up to a time may be gone: a transaction that one of them would fail still fails, but nobody is told of them.
+func (l *changeLog) doubt(time int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubted = time
+}
+
+// certain is since for those who tell others; false also where some of the commits may be gone.
+func (l *changeLog) certain(time int64) ([]record, bool) {
+	records, ok := l.since(time)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return records, ok && time >= l.doubted
 }
 
 // wake tells those who wait that commits have become durable.

@@ -43,7 +43,7 @@ func (s *Server) ListCollectionIds(_ context.Context, r *pb.ListCollectionIdsReq
 
 // listMissing gives the documents of a collection and, with nothing but their names, those that are not there and have something below.
 func (v *view) listMissing(ctx context.Context, l *list) (*pb.ListDocumentsResponse, error) {
-	there, err := v.collect(ctx, l.q)
+	there, full, err := v.page(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,10 @@ func (v *view) listMissing(ctx context.Context, l *list) (*pb.ListDocumentsRespo
 		}
 	}
 	slices.SortFunc(items, func(a, b item) int { return resource.CompareIDs(a.id, b.id) })
+	if full { // what comes after the last document is for the next page
+		last := there[len(there)-1].id
+		items = slices.DeleteFunc(items, func(it item) bool { return resource.CompareIDs(it.id, last) > 0 })
+	}
 	out := new(pb.ListDocumentsResponse)
 	for i, it := range items {
 		if i == l.q.limit {
@@ -84,7 +88,7 @@ func (v *view) listMissing(ctx context.Context, l *list) (*pb.ListDocumentsRespo
 		}
 		out.Documents = append(out.Documents, m)
 	}
-	if len(there) == l.q.limit {
+	if full {
 		out.NextPageToken, err = l.token(there[len(there)-1])
 	}
 	return out, err

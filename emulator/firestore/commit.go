@@ -56,7 +56,8 @@ type committed struct {
 	time    int64
 	results []*pb.WriteResult
 	changes []*change
-	writes  bool // something was written
+	byName  map[string]*change // changes, by the full names of their documents
+	writes  bool               // something was written
 }
 
 // change is what a commit makes of one document. Nil: there is none.
@@ -91,6 +92,9 @@ func (s *Server) settle(tx *transaction, writes []*write) (*committed, error) {
 		if lost := s.clock.await(s.clock.written.Load()); lost != nil {
 			return nil, lost
 		}
+		if pending.generation != s.store.Generation() { // it followed from one that is gone
+			return nil, storage.ErrUnavailable
+		}
 		return done, err
 	}
 	if err := pending.Wait(); err != nil {
@@ -102,62 +106,86 @@ func (s *Server) settle(tx *transaction, writes []*write) (*committed, error) {
 	return done, nil
 }
 
+// applied is a commit that is visible, if it wrote anything, and the generation of the store that it is of.
+type applied struct {
+	storage.Pending
+	generation int64
+}
+
 // apply makes the writes visible, one commit at a time.
-func (s *Server) apply(tx *transaction, writes []*write) (*committed, storage.Pending, error) {
+func (s *Server) apply(tx *transaction, writes []*write) (*committed, applied, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g := s.store.Generation(); g != s.generation { // opened afresh: what was never durable is gone
-		s.registry.forget()
-		s.generation, s.reserved = g, 0
-	}
+	s.renew()
+	in := applied{generation: s.generation}
 	if tx != nil {
 		if err := s.validate(tx); err != nil {
-			return nil, storage.Pending{}, err
+			return nil, in, err
 		}
 	}
 	now := s.clock.start()
 	defer s.clock.finish(now)
 	done, err := s.evaluate(writes, now)
 	if err != nil {
-		return nil, storage.Pending{}, err
+		return nil, in, err
 	}
-	b := s.store.NewBatch()
+	b := s.store.NewBatchOf(in.generation)
 	for _, c := range done.changes {
 		if err := s.put(b, c, now); err != nil {
-			return nil, storage.Pending{}, err
+			return nil, in, err
 		}
 	}
 	reserved := s.reserved
 	if done.writes = b.Len() > 0; done.writes {
 		reserved = s.reserveClock(b, now)
 	}
-	pending, err := s.store.Apply(b)
-	if err != nil {
-		return nil, storage.Pending{}, err
+	if in.Pending, err = s.store.Apply(b); err != nil {
+		return nil, in, err
 	}
 	if s.reserved = reserved; done.writes {
 		s.clock.written.Store(now)
 	}
 	s.changes.add(now, done.changes)
-	return done, pending, nil
+	return done, in, nil
+}
+
+// renew opens a store that failed afresh where that can be done, and notices if it was: commits that never became durable are gone, or
+// have become durable after all, and none of what was remembered of them counts. The caller holds the commit lock.
+func (s *Server) renew() {
+	g := s.store.Revive()
+	if g == s.generation {
+		return
+	}
+	s.registry.forget()
+	s.generation, s.reserved = g, 0
+	last := s.clock.applied.Load()
+	s.changes.doubt(last)
+	s.clock.isDurable(last)
 }
 
 // evaluate finds out what the writes make of the documents they are for, in their order. Nothing is changed yet.
 func (s *Server) evaluate(writes []*write, now int64) (*committed, error) {
-	done := &committed{time: now}
+	done := &committed{time: now, byName: make(map[string]*change, len(writes))}
+	rewritten := 0
 	for _, w := range writes {
-		c, err := s.changeFor(done, w)
+		name := w.db.Name(w.path)
+		c, err := s.changeFor(done, name, w)
 		if err != nil {
 			return nil, err
 		}
-		name := w.db.Name(w.path)
 		if err := w.require.check(name, c.after); err != nil {
 			return nil, err
 		}
 		result := new(pb.WriteResult)
+		again := c.changed()
 		if !w.verify {
 			if result.TransformResults, err = s.write(c, w, now); err != nil {
 				return nil, err
+			}
+		}
+		if again && c.after != nil && w.raw == nil && !w.verify {
+			if rewritten += len(c.after.raw); rewritten > maxRewritten {
+				return nil, invalid("the commit changes a large document too often")
 			}
 		}
 		if c.after != nil {
@@ -204,18 +232,16 @@ func checkSize(path resource.Path, fields map[string]*pb.Value, raw []byte) erro
 }
 
 // changeFor finds the change of the write's document among those of the commit, or begins one from what is stored.
-func (s *Server) changeFor(done *committed, w *write) (*change, error) {
-	for _, c := range done.changes {
-		if resource.ComparePaths(c.path, w.path) == 0 && c.db == w.db {
-			return c, nil
-		}
+func (s *Server) changeFor(done *committed, name string, w *write) (*change, error) {
+	if c := done.byName[name]; c != nil {
+		return c, nil
 	}
 	d, err := s.load(s.store, w.db, w.path)
 	if err != nil {
 		return nil, err
 	}
 	c := &change{db: w.db, path: w.path, before: d, after: d}
-	done.changes = append(done.changes, c)
+	done.changes, done.byName[name] = append(done.changes, c), c
 	return c, nil
 }
 
@@ -245,7 +271,7 @@ func (s *Server) put(b *storage.Batch, c *change, now int64) error {
 		return nil
 	}
 	if c.after != nil && c.after.collection == nil {
-		in, err := s.registry.register(s.store, c.db, c.path.Collection())
+		in, err := s.registry.register(s.store, s.generation, c.db, c.path.Collection())
 		if err != nil {
 			return err
 		}
@@ -264,6 +290,9 @@ func (s *Server) put(b *storage.Batch, c *change, now int64) error {
 	if c.after != nil {
 		if fresh, err = s.schema.entries(c.after); err != nil {
 			return err
+		}
+		if len(fresh) > maxEntries {
+			return invalid("document %q has %d index entries; at most %d are allowed", c.path, len(fresh), maxEntries)
 		}
 		b.Set(c.after.key(), c.after.encode())
 	} else {

@@ -155,40 +155,11 @@ type projection []resource.FieldPath
 
 // apply copies what the projection names; fields it names that are not there are left out.
 func (p projection) apply(fields map[string]*pb.Value) map[string]*pb.Value {
-	out := map[string]*pb.Value{}
+	out := newEdit(nil)
 	for _, path := range p {
 		if v := lookup(fields, path); v != nil && !path.IsDocumentID() {
-			setField(out, path, v)
+			out.set(path, v)
 		}
 	}
-	return out
-}
-
-// setField puts v at path, making maps on the way; maps on the way are copied before they are changed.
-func setField(fields map[string]*pb.Value, path resource.FieldPath, v *pb.Value) {
-	for _, name := range path[:len(path)-1] {
-		inner := map[string]*pb.Value{}
-		for k, e := range fields[name].GetMapValue().GetFields() {
-			inner[k] = e
-		}
-		fields[name] = &pb.Value{ValueType: &pb.Value_MapValue{MapValue: &pb.MapValue{Fields: inner}}}
-		fields = inner
-	}
-	fields[path[len(path)-1]] = v
-}
-
-// deleteField removes what is at path; maps on the way are copied before they are changed.
-func deleteField(fields map[string]*pb.Value, path resource.FieldPath) {
-	if lookup(fields, path) == nil {
-		return
-	}
-	for _, name := range path[:len(path)-1] {
-		inner := map[string]*pb.Value{}
-		for k, e := range fields[name].GetMapValue().GetFields() {
-			inner[k] = e
-		}
-		fields[name] = &pb.Value{ValueType: &pb.Value_MapValue{MapValue: &pb.MapValue{Fields: inner}}}
-		fields = inner
-	}
-	delete(fields, path[len(path)-1])
+	return out.fields
 }

@@ -28,6 +28,7 @@ func (s *Server) housekeep() {
 			return
 		case now := <-tick.C:
 			s.transactions.expire(now, false)
+			s.revive()
 			for _, do := range []func(time.Time) error{s.expireDocuments, s.forgetHistory} {
 				if err := do(now); err != nil {
 					s.log.Warn("firestore: background work failed and will be tried again", "error", err)
@@ -35,6 +36,13 @@ func (s *Server) housekeep() {
 			}
 		}
 	}
+}
+
+// revive makes a store that failed serve again where nobody writes: reads of what was lost wait for it.
+func (s *Server) revive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renew()
 }
 
 // expireDocuments removes the documents whose time has come, a batch at a time.

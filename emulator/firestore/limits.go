@@ -18,8 +18,16 @@ const (
 	maxDepth         = 20  // maps and arrays within one another
 	maxTransforms    = 500 // of one document in one commit
 	maxBatchWrites   = 500 // of BatchWrite
+	maxEntries       = 40_000
 	minSeconds       = -62_135_596_800
 	maxSeconds       = 253_402_300_799 // 0001-01-01 to 9999-12-31
+)
+
+// What is documented nowhere, and no honest client comes near.
+const (
+	maxRewritten    = 64 << 20 // bytes of documents that writes of one commit make of what its earlier writes made
+	maxTransactions = 10_000   // that run at once
+	maxPageBytes    = 16 << 20 // of documents in one page of a list, the first one aside
 )
 
 func invalid(format string, args ...any) error {

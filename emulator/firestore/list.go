@@ -29,7 +29,7 @@ func (s *Server) ListDocuments(ctx context.Context, r *pb.ListDocumentsRequest) 
 		return v.listMissing(ctx, l)
 	}
 	out := new(pb.ListDocumentsResponse)
-	docs, err := v.collect(ctx, l.q)
+	docs, full, err := v.page(ctx, l)
 	if err != nil {
 		return nil, err
 	}
@@ -40,10 +40,28 @@ func (s *Server) ListDocuments(ctx context.Context, r *pb.ListDocumentsRequest) 
 		}
 		out.Documents = append(out.Documents, m)
 	}
-	if len(docs) == l.q.limit {
+	if full {
 		out.NextPageToken, err = l.token(docs[len(docs)-1])
 	}
 	return out, err
+}
+
+// page gives the documents of a page, and whether there may be more.
+func (v *view) page(ctx context.Context, l *list) (docs []*document, full bool, err error) {
+	found, err := v.consistently(ctx, l.q)
+	if err != nil {
+		return nil, false, err
+	}
+	defer found.close()
+	for bytes := 0; bytes < maxPageBytes; {
+		d, err := found.next()
+		if d == nil || err != nil {
+			return docs, len(docs) == l.q.limit, err
+		}
+		docs = append(docs, d)
+		bytes += len(d.raw)
+	}
+	return docs, true, nil
 }
 
 func pageSize(n int32) (int, error) {

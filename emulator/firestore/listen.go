@@ -230,7 +230,7 @@ func (l *listener) update(ctx context.Context, always bool) error {
 	defer v.close()
 	told := false
 	for _, t := range l.targets {
-		records, ok := l.s.changes.since(t.time)
+		records, ok := l.s.changes.certain(t.time)
 		if !ok {
 			if err := l.refresh(ctx, t, v); err != nil {
 				return err

@@ -62,10 +62,25 @@ type measured struct {
 	distance float64
 }
 
-// pick gives the nearest of some documents, nearest first. Those without a vector of the right dimension are left out.
-func (n *nearest) pick(docs []*document) ([]measured, error) {
+// pick gives the nearest documents of a stream, the nearest first; of equals, the one that came first. It keeps twice as many as it gives.
+func (n *nearest) pick(from stream) ([]measured, error) {
 	var out []measured
-	for _, d := range docs {
+	trim := func() {
+		slices.SortStableFunc(out, n.order)
+		if len(out) > n.limit {
+			clear(out[n.limit:])
+			out = out[:n.limit]
+		}
+	}
+	for {
+		d, err := from.next()
+		if err != nil {
+			return nil, err
+		}
+		if d == nil {
+			trim()
+			return out, nil
+		}
 		v, err := d.field(n.path)
 		if err != nil {
 			return nil, err
@@ -78,15 +93,17 @@ func (n *nearest) pick(docs []*document) ([]measured, error) {
 		if n.threshold != nil && (n.better(*n.threshold, distance) || math.IsNaN(distance)) {
 			continue
 		}
-		out = append(out, measured{d, distance})
-	}
-	slices.SortStableFunc(out, func(a, b measured) int {
-		if n.measure == pb.StructuredQuery_FindNearest_DOT_PRODUCT {
-			return cmp.Compare(b.distance, a.distance)
+		if out = append(out, measured{d, distance}); len(out) >= 2*n.limit {
+			trim()
 		}
-		return cmp.Compare(a.distance, b.distance)
-	})
-	return out[:min(len(out), n.limit)], nil
+	}
+}
+
+func (n *nearest) order(a, b measured) int {
+	if n.measure == pb.StructuredQuery_FindNearest_DOT_PRODUCT {
+		return cmp.Compare(b.distance, a.distance)
+	}
+	return cmp.Compare(a.distance, b.distance)
 }
 
 // better says whether a is nearer than b: dot products are greater for what is alike, distances are less.
@@ -120,17 +137,13 @@ func (n *nearest) message(m measured, mask projection) (*pb.Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if mask == nil {
-		out := make(map[string]*pb.Value, len(fields)+1)
-		for k, v := range fields {
-			out[k] = v
-		}
-		fields = out
-	} else {
+	if mask != nil {
 		fields = mask.apply(fields)
 	}
 	if n.result != nil {
-		setField(fields, n.result, double(m.distance))
+		e := newEdit(fields)
+		e.set(n.result, double(m.distance))
+		fields = e.fields
 	}
 	return &pb.Document{Name: m.name(), Fields: fields, CreateTime: timestamp(m.created), UpdateTime: timestamp(m.updated)}, nil
 }

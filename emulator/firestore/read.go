@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/callout-dev/callout/emulator/firestore/internal/resource"
+	"github.com/callout-dev/callout/emulator/storage"
 )
 
 // GetDocument serves google.firestore.v1.Firestore/GetDocument.
@@ -22,13 +23,7 @@ func (s *Server) GetDocument(ctx context.Context, r *pb.GetDocumentRequest) (*pb
 	}
 	var d *document
 	if r.GetConsistencySelector() == nil {
-		last := s.clock.written.Load()
-		if d, err = s.load(s.store, db, path); err == nil {
-			if d != nil {
-				last = d.updated
-			}
-			err = s.clock.await(last)
-		}
+		d, err = s.getNow(db, path)
 	} else {
 		d, err = s.getIn(ctx, db, path, selector{transaction: r.GetTransaction(), readTime: r.GetReadTime()})
 	}
@@ -39,6 +34,25 @@ func (s *Server) GetDocument(ctx context.Context, r *pb.GetDocumentRequest) (*pb
 		return nil, status.Errorf(codes.NotFound, "Document %q not found.", r.GetName())
 	}
 	return d.message(mask)
+}
+
+// getNow reads a document without a snapshot, and waits until what it read is on the disk.
+func (s *Server) getNow(db resource.Database, path resource.Path) (*document, error) {
+	generation, last := s.store.Generation(), s.clock.written.Load()
+	d, err := s.load(s.store, db, path)
+	if err != nil {
+		return nil, err
+	}
+	if d != nil {
+		last = d.updated
+	}
+	if err := s.clock.await(last); err != nil {
+		return nil, err
+	}
+	if generation != s.store.Generation() { // opened afresh: nobody knows whether what was read is there
+		return nil, storage.ErrUnavailable
+	}
+	return d, nil
 }
 
 func (s *Server) getIn(ctx context.Context, db resource.Database, path resource.Path, sel selector) (*document, error) {

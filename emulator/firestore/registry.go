@@ -35,6 +35,7 @@ type registry struct {
 	byPath    map[string]*collection // by full name
 	byNumber  map[uint32]*collection
 	databases map[resource.Database]uint32
+	forgot    int // how often; what was read before it last did is not remembered
 }
 
 func newRegistry() *registry {
@@ -46,25 +47,31 @@ func newRegistry() *registry {
 func (r *registry) forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.clear()
+	r.forgot++
+}
+
+func (r *registry) clear() {
 	r.byPath, r.byNumber, r.databases = map[string]*collection{}, map[uint32]*collection{}, map[resource.Database]uint32{}
 }
 
-func (r *registry) remember(c *collection) {
-	r.mu.RLock()
-	full := len(r.byPath) >= maxCached
-	r.mu.RUnlock()
-	if full {
-		r.forget()
-	}
+// remember keeps what was read since the registry forgot so often.
+func (r *registry) remember(c *collection, forgot int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if forgot != r.forgot {
+		return
+	}
+	if len(r.byPath) >= maxCached {
+		r.clear()
+	}
 	r.byPath[c.name], r.byNumber[c.number] = c, c
 }
 
 // find gives the collection at path, nil if there never was one.
 func (r *registry) find(g getter, db resource.Database, path resource.Path) (*collection, error) {
 	r.mu.RLock()
-	c := r.byPath[db.Name(path)]
+	c, forgot := r.byPath[db.Name(path)], r.forgot
 	r.mu.RUnlock()
 	if c != nil {
 		return c, nil
@@ -73,23 +80,23 @@ func (r *registry) find(g getter, db resource.Database, path resource.Path) (*co
 	if number == 0 || err != nil {
 		return nil, err
 	}
-	return r.load(g, number, db, path)
+	return r.load(g, number, db, path, forgot)
 }
 
-func (r *registry) load(g getter, number uint32, db resource.Database, path resource.Path) (*collection, error) {
+func (r *registry) load(g getter, number uint32, db resource.Database, path resource.Path, forgot int) (*collection, error) {
 	database, err := r.database(g, db)
 	if err != nil {
 		return nil, err
 	}
 	c := &collection{number: number, database: database, db: db, path: path, name: db.Name(path)}
-	r.remember(c)
+	r.remember(c, forgot)
 	return c, nil
 }
 
 // database gives the number of a database, 0 if nothing was ever written to it.
 func (r *registry) database(g getter, db resource.Database) (uint32, error) {
 	r.mu.RLock()
-	number := r.databases[db]
+	number, forgot := r.databases[db], r.forgot
 	r.mu.RUnlock()
 	if number != 0 {
 		return number, nil
@@ -98,7 +105,9 @@ func (r *registry) database(g getter, db resource.Database) (uint32, error) {
 	if number != 0 && err == nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.databases[db] = number
+		if forgot == r.forgot {
+			r.databases[db] = number
+		}
 	}
 	return number, err
 }
@@ -106,7 +115,7 @@ func (r *registry) database(g getter, db resource.Database) (uint32, error) {
 // numbered gives the collection of a number that stands in a key.
 func (r *registry) numbered(g getter, number uint32) (*collection, error) {
 	r.mu.RLock()
-	c := r.byNumber[number]
+	c, forgot := r.byNumber[number], r.forgot
 	r.mu.RUnlock()
 	if c != nil {
 		return c, nil
@@ -123,7 +132,7 @@ func (r *registry) numbered(g getter, number uint32) (*collection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collection %d: %w", number, err)
 	}
-	return r.load(g, number, resource.Database(db), path)
+	return r.load(g, number, resource.Database(db), path, forgot)
 }
 
 // locate finds collection and identifier of a document's key.
@@ -141,11 +150,11 @@ func (r *registry) locate(g getter, key []byte) (*collection, string, error) {
 
 // register makes a collection known before the commit of its first document. It is not waited for: batches reach the disk in order, so
 // the document's commit makes it durable, and a collection without documents harms nobody. The caller holds the commit lock.
-func (r *registry) register(store *storage.Store, db resource.Database, path resource.Path) (*collection, error) {
+func (r *registry) register(store *storage.Store, generation int64, db resource.Database, path resource.Path) (*collection, error) {
 	if c, err := r.find(store, db, path); c != nil || err != nil {
 		return c, err
 	}
-	b := store.NewBatch()
+	b := store.NewBatchOf(generation)
 	database, err := r.database(store, db)
 	if err != nil {
 		return nil, err
@@ -167,7 +176,11 @@ func (r *registry) register(store *storage.Store, db resource.Database, path res
 	if err := store.CommitUnsynced(b); err != nil {
 		return nil, err
 	}
-	return r.load(store, number, db, path)
+	c, err := r.find(store, db, path)
+	if c == nil && err == nil { // the store failed, and was opened afresh without it
+		err = storage.ErrUnavailable
+	}
+	return c, err
 }
 
 // take gives the next number of a sequence that begins at 1.

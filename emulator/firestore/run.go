@@ -54,11 +54,12 @@ func (s *Server) runQuery(v *view, q *query, stream pb.Firestore_RunQueryServer)
 // after the last one.
 func (v *view) results(ctx context.Context, q *query, send func(m *pb.Document, skipped int) error) (int, error) {
 	if q.near != nil {
-		docs, err := v.collect(ctx, q)
+		out, err := v.consistently(ctx, q)
 		if err != nil {
 			return 0, err
 		}
-		picked, err := q.near.pick(docs)
+		defer out.close()
+		picked, err := q.near.pick(out)
 		if err != nil {
 			return 0, err
 		}

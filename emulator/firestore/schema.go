@@ -176,9 +176,11 @@ func automatic(out []entry, g *groupSchema, d *document, at resource.FieldPath, 
 		}
 		switch {
 		case rule.contains && value.ClassOf(v) == value.Array:
-			for i, e := range v.GetArrayValue().GetValues() {
-				if !slices.ContainsFunc(v.GetArrayValue().Values[:i], func(o *pb.Value) bool { return value.Equal(o, e) }) {
-					out = append(out, automaticEntry(head, containsMode, e, d.id))
+			seen := make(map[string]bool, len(v.GetArrayValue().GetValues()))
+			for _, e := range v.GetArrayValue().GetValues() {
+				if in := automaticEntry(head, containsMode, e, d.id); !seen[string(in.key)] {
+					seen[string(in.key)] = true
+					out = append(out, in)
 				}
 			}
 		case value.ClassOf(v) == value.Map:

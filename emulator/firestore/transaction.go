@@ -90,11 +90,24 @@ func (s *Server) begin(db resource.Database, o *pb.TransactionOptions) (*transac
 		s.changes.open(s.clock.applied.Load())
 		tx.checked = s.clock.applied.Load()
 	}
-	t := &s.transactions
+	if !s.transactions.add(tx) {
+		if !tx.readOnly {
+			s.changes.close()
+		}
+		return nil, status.Errorf(codes.ResourceExhausted, "more than %d transactions are open", maxTransactions)
+	}
+	return tx, nil
+}
+
+// add says whether there is room for one more.
+func (t *transactions) add(tx *transaction) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if len(t.byID) >= maxTransactions {
+		return false
+	}
 	t.byID[tx.id] = tx
-	return tx, nil
+	return true
 }
 
 // Rollback serves google.firestore.v1.Firestore/Rollback.

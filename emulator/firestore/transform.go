@@ -28,7 +28,10 @@ func parseTransforms(in []*pb.DocumentTransform_FieldTransform) ([]transform, er
 		if path.IsDocumentID() {
 			return nil, invalid("transform: field %s cannot be changed", resource.DocumentID)
 		}
-		do, err := parseTransform(t)
+		if len(path) > maxDepth {
+			return nil, invalid("transform: field %s is nested more than %d deep", path, maxDepth)
+		}
+		do, err := parseTransform(t, len(path))
 		if err != nil {
 			return nil, invalid("transform of %s: %s", path, message(err))
 		}
@@ -37,7 +40,8 @@ func parseTransforms(in []*pb.DocumentTransform_FieldTransform) ([]transform, er
 	return out, nil
 }
 
-func parseTransform(t *pb.DocumentTransform_FieldTransform) (func(*pb.Value, int64) (*pb.Value, *pb.Value), error) {
+// parseTransform reads the transform of a field so many names deep.
+func parseTransform(t *pb.DocumentTransform_FieldTransform, depth int) (func(*pb.Value, int64) (*pb.Value, *pb.Value), error) {
 	switch x := t.GetTransformType().(type) {
 	case *pb.DocumentTransform_FieldTransform_SetToServerValue:
 		if x.SetToServerValue != pb.DocumentTransform_FieldTransform_REQUEST_TIME {
@@ -54,9 +58,9 @@ func parseTransform(t *pb.DocumentTransform_FieldTransform) (func(*pb.Value, int
 	case *pb.DocumentTransform_FieldTransform_Minimum:
 		return numeric(x.Minimum, func(old, operand *pb.Value) *pb.Value { return extreme(old, operand, -1) })
 	case *pb.DocumentTransform_FieldTransform_AppendMissingElements:
-		return array(x.AppendMissingElements, union)
+		return array(x.AppendMissingElements, depth, union)
 	case *pb.DocumentTransform_FieldTransform_RemoveAllFromArray:
-		return array(x.RemoveAllFromArray, difference)
+		return array(x.RemoveAllFromArray, depth, difference)
 	}
 	return nil, invalid("its type is not known")
 }
@@ -106,12 +110,12 @@ func extreme(old, operand *pb.Value, sign int) *pb.Value {
 }
 
 // array makes a transform of an array; a field that is none counts as empty. Its result is null, as documented.
-func array(operand *pb.ArrayValue, f func(old, operand []*pb.Value) []*pb.Value) (func(*pb.Value, int64) (*pb.Value, *pb.Value), error) {
+func array(operand *pb.ArrayValue, depth int, f func(old, operand []*pb.Value) []*pb.Value) (func(*pb.Value, int64) (*pb.Value, *pb.Value), error) {
 	for _, e := range operand.GetValues() {
 		if value.ClassOf(e) == value.Array {
 			return nil, invalid("an element is an array")
 		}
-		if err := checkValue(e, 2); err != nil {
+		if err := checkValue(e, depth+1); err != nil {
 			return nil, err
 		}
 	}
@@ -124,8 +128,9 @@ func array(operand *pb.ArrayValue, f func(old, operand []*pb.Value) []*pb.Value)
 
 func union(old, add []*pb.Value) []*pb.Value {
 	out := append([]*pb.Value(nil), old...)
+	seen := setOf(old)
 	for _, e := range add {
-		if !contains(out, e) {
+		if seen.add(e) {
 			out = append(out, e)
 		}
 	}
@@ -134,12 +139,34 @@ func union(old, add []*pb.Value) []*pb.Value {
 
 func difference(old, remove []*pb.Value) []*pb.Value {
 	var out []*pb.Value
+	gone := setOf(remove)
 	for _, e := range old {
-		if !contains(remove, e) {
+		if !gone[string(value.Append(nil, e))] {
 			out = append(out, e)
 		}
 	}
 	return out
+}
+
+// valueSet holds values that are equal in a query once, by their encodings.
+type valueSet map[string]bool
+
+func setOf(values []*pb.Value) valueSet {
+	s := make(valueSet, len(values))
+	for _, v := range values {
+		s.add(v)
+	}
+	return s
+}
+
+// add says whether the value is new.
+func (s valueSet) add(v *pb.Value) bool {
+	k := value.Append(nil, v)
+	if s[string(k)] {
+		return false
+	}
+	s[string(k)] = true
+	return true
 }
 
 func contains(list []*pb.Value, v *pb.Value) bool {
@@ -151,10 +178,10 @@ func contains(list []*pb.Value, v *pb.Value) bool {
 	return false
 }
 
-func (t transform) apply(fields map[string]*pb.Value, now int64) (*pb.Value, error) {
-	v, result := t.do(lookup(fields, t.path), now)
-	setField(fields, t.path, v)
-	return result, nil
+func (t transform) apply(e *edit, now int64) *pb.Value {
+	v, result := t.do(lookup(e.fields, t.path), now)
+	e.set(t.path, v)
+	return result
 }
 
 func integer(n int64) *pb.Value {

@@ -159,45 +159,36 @@ func (w *write) result(old *document, now int64) (fields map[string]*pb.Value, r
 		return nil, nil, nil, nil
 	case w.raw != nil && w.mask == nil && len(w.transforms) == 0:
 		return w.fields, w.raw, nil, nil
-	case w.mask == nil:
-		fields = make(map[string]*pb.Value, len(w.fields))
-		for k, v := range w.fields {
-			fields[k] = v
-		}
-	default:
-		if fields, err = w.masked(old); err != nil {
+	}
+	e := newEdit(w.fields)
+	if w.mask != nil {
+		if e, err = w.masked(old); err != nil {
 			return nil, nil, nil, err
 		}
 	}
 	for _, t := range w.transforms {
-		r, err := t.apply(fields, now)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		results = append(results, r)
+		results = append(results, t.apply(e, now))
 	}
-	raw, err = wireFields(fields)
-	return fields, raw, results, err
+	raw, err = wireFields(e.fields)
+	return e.fields, raw, results, err
 }
 
 // masked is the old document with the fields of the mask replaced or removed.
-func (w *write) masked(old *document) (map[string]*pb.Value, error) {
-	fields := map[string]*pb.Value{}
+func (w *write) masked(old *document) (*edit, error) {
+	var before map[string]*pb.Value
 	if old != nil {
-		before, err := old.fields()
-		if err != nil {
+		var err error
+		if before, err = old.fields(); err != nil {
 			return nil, err
 		}
-		for k, v := range before {
-			fields[k] = v
-		}
 	}
+	e := newEdit(before)
 	for _, path := range w.mask {
 		if v := lookup(w.fields, path); v != nil {
-			setField(fields, path, v)
+			e.set(path, v)
 		} else {
-			deleteField(fields, path)
+			e.delete(path)
 		}
 	}
-	return fields, nil
+	return e, nil
 }

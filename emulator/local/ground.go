@@ -40,10 +40,11 @@ type ground struct {
 	failed                    chan error
 }
 
-// service is a gRPC server and where it listens.
+// service is a gRPC server, and what answers HTTP/1.1 on its port.
 type service struct {
 	server *grpc.Server
-	addr   net.Addr // nil without a port
+	web    *http.Server // nil without a port
+	addr   net.Addr     // nil without a port
 }
 
 func openGround(c Config, api string) (*ground, error) {
@@ -77,18 +78,18 @@ func (g *ground) open(c Config, api string) error {
 	if err != nil {
 		return err
 	}
-	if g.firestoreRPC, g.firestoreConn, err = g.serve(c, "firestore", c.Firestore, g.firestore.Register); err != nil {
+	if g.firestoreRPC, g.firestoreConn, err = g.serve(c, "firestore", c.Firestore, g.firestore.Register, g.firestore.Handler()); err != nil {
 		return fmt.Errorf("firestore: %w", err)
 	}
-	if g.pubsubRPC, g.pubsubConn, err = g.serve(c, "pubsub", c.PubSub, g.pubsub.Register); err != nil {
+	if g.pubsubRPC, g.pubsubConn, err = g.serve(c, "pubsub", c.PubSub, g.pubsub.Register, http.NotFoundHandler()); err != nil {
 		return fmt.Errorf("pubsub: %w", err)
 	}
 	return nil
 }
 
-// serve puts a gRPC service in memory and, if there is an address, on a port.
-func (g *ground) serve(c Config, name, address string, register func(grpc.ServiceRegistrar)) (service, *grpc.ClientConn, error) {
-	s := service{server: grpc.NewServer(grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes))}
+// serve puts a gRPC service in memory and, if there is an address, on a port, where web answers what is not gRPC.
+func (g *ground) serve(c Config, name, address string, register func(grpc.ServiceRegistrar), web http.Handler) (service, *grpc.ClientConn, error) {
+	s := service{server: grpc.NewServer(grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes), grpc.ConnectionTimeout(greetTime))}
 	register(s.server)
 	memory := memnet.Listen(name)
 	listeners := []net.Listener{memory}
@@ -99,7 +100,10 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 		}
 		s.addr = port.Addr()
 		g.addresses = append(g.addresses, s.addr)
-		listeners = append(listeners, port)
+		rpc, rest := share(port)
+		listeners = append(listeners, rpc)
+		s.web = host.NewServer(web, c.Log)
+		go func() { g.report(s.web.Serve(rest)) }()
 	}
 	for _, l := range listeners {
 		go func() { g.report(s.server.Serve(l)) }()
@@ -110,7 +114,7 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 }
 
 func (g *ground) report(err error) {
-	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
+	if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) && !errors.Is(err, net.ErrClosed) {
 		select {
 		case g.failed <- err:
 		default:
@@ -188,6 +192,9 @@ func (g *ground) close(ctx context.Context) error {
 		}
 	}
 	for _, s := range []service{g.pubsubRPC, g.firestoreRPC} {
+		if s.web != nil && s.web.Shutdown(ctx) != nil {
+			problems = append(problems, s.web.Close())
+		}
 		if s.server != nil {
 			s.server.Stop()
 		}

@@ -20,7 +20,7 @@ func parseAckID(s string) (a ackID, ok bool) {
 		return a, false
 	}
 	var b [24]byte
-	if _, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s)); err != nil {
+	if n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(s)); err != nil || n != len(b) { // it skips line ends
 		return a, false
 	}
 	sub, rest, _ := cutUint64(b[:])
@@ -29,8 +29,17 @@ func parseAckID(s string) (a ackID, ok bool) {
 	return ackID{sub: id(sub), seq: seq(n), turn: turn}, true
 }
 
+// maxAckIDs is how many bytes of ids one request may name (https://cloud.google.com/pubsub/quotas#resource_limits).
+const maxAckIDs = 512 << 10
+
 // parseAckIDs reads all or names the first that is none.
 func parseAckIDs(field string, sub id, in []string) ([]ackID, error) {
+	size := 0
+	for _, s := range in {
+		if size += len(s); size > maxAckIDs {
+			return nil, invalid(field, "are more than %d bytes", maxAckIDs)
+		}
+	}
 	ids := make([]ackID, len(in))
 	for i, s := range in {
 		a, ok := parseAckID(s)

@@ -35,7 +35,7 @@ func sizeOf(pb *pubsubpb.PubsubMessage) int {
 
 // encodeMessage makes the stored form but for the publish time, which the journal puts in front.
 func encodeMessage(pb *pubsubpb.PubsubMessage) ([]byte, error) {
-	b := make([]byte, 8, 8+proto.Size(pb))
+	b := make([]byte, 8, 8+sizeOf(pb)+8*len(pb.Attributes)) // proto.Size is a third of the work, and MarshalAppend does it again
 	return proto.MarshalOptions{}.MarshalAppend(b, pb)
 }
 

@@ -85,15 +85,24 @@ func (s *subscription) progressSaved(err error) {
 
 func (s *subscription) mark(b *storage.Batch, n seq, value []byte) {
 	b.Set(seqKey(kindMark, s.id, n), value)
+	s.marked = max(s.marked, n)
 	s.marks++
 	s.holes++
 }
 
-// clearMarks removes the marks that the cursor has passed.
+// clearMarks removes the marks that the cursor has passed since the last time. The ranges it removes do not overlap: the store's cost of
+// reading grows with the square of those that do, and a message that is tried again for days would add one each time.
 func (s *subscription) clearMarks(b *storage.Batch) {
-	lower, upper := seqRange(kindMark, s.id, 0, seq(s.cursor.Load()))
+	cursor := seq(s.cursor.Load())
+	if cursor <= s.cleared {
+		return
+	}
+	lower, upper := seqRange(kindMark, s.id, s.cleared+1, cursor)
 	b.DeleteRange(lower, upper)
-	s.marks = 0
+	s.cleared, s.marks = cursor, 0
+	if s.marked > cursor {
+		s.marks = 1
+	}
 }
 
 // progress is the record of how far the subscription is.

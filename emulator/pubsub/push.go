@@ -3,9 +3,12 @@ package pubsub
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,36 +16,54 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// pushBody is the wrapped form of a push (https://cloud.google.com/pubsub/docs/push#receive_push). Production writes id and time twice.
-type pushBody struct {
-	Message         pushMessage `json:"message"`
-	Subscription    string      `json:"subscription"`
-	DeliveryAttempt int         `json:"deliveryAttempt,omitempty"`
-}
-
-type pushMessage struct {
-	Data         []byte            `json:"data,omitempty"` // base64
-	Attributes   map[string]string `json:"attributes,omitempty"`
-	MessageID    string            `json:"messageId"`
-	MessageIDOld string            `json:"message_id"`
-	PublishTime  string            `json:"publishTime"`
-	PublishOld   string            `json:"publish_time"`
-	OrderingKey  string            `json:"orderingKey,omitempty"`
-}
-
 // publishTimeFormat is RFC 3339 with milliseconds.
 const publishTimeFormat = "2006-01-02T15:04:05.000Z"
 
-// wrap makes the body of a push.
-func wrap(subscription string, m *message, attempt int) ([]byte, error) {
-	at := m.time.UTC().Format(publishTimeFormat)
-	return json.Marshal(pushBody{
-		Message: pushMessage{
-			Data: m.pb.Data, Attributes: m.pb.Attributes, OrderingKey: m.pb.OrderingKey,
-			MessageID: m.pb.MessageId, MessageIDOld: m.pb.MessageId, PublishTime: at, PublishOld: at,
-		},
-		Subscription: subscription, DeliveryAttempt: attempt,
-	})
+// wrap makes the body of a push in its wrapped form (https://cloud.google.com/pubsub/docs/push#receive_push). Production writes id and time
+// twice. It is written by hand because encoding/json takes half of the processor time of a push in this process.
+func wrap(subscription string, m *message, attempt int) []byte {
+	b := make([]byte, 0, 256+len(subscription)+base64.StdEncoding.EncodedLen(len(m.pb.Data))+2*(m.size-len(m.pb.Data)))
+	b = append(b, `{"message":{`...)
+	if len(m.pb.Data) > 0 {
+		b = append(b, `"data":"`...)
+		b = base64.StdEncoding.AppendEncode(b, m.pb.Data)
+		b = append(b, `",`...)
+	}
+	if len(m.pb.Attributes) > 0 {
+		b = append(b, `"attributes":{`...)
+		for _, k := range slices.Sorted(maps.Keys(m.pb.Attributes)) {
+			b = append(appendString(b, k), ':')
+			b = append(appendString(b, m.pb.Attributes[k]), ',')
+		}
+		b = append(b[:len(b)-1], `},`...)
+	}
+	b = append(append(b, `"messageId":"`...), m.pb.MessageId...)
+	b = append(append(b, `","message_id":"`...), m.pb.MessageId...)
+	b = m.time.UTC().AppendFormat(append(b, `","publishTime":"`...), publishTimeFormat)
+	b = m.time.UTC().AppendFormat(append(b, `","publish_time":"`...), publishTimeFormat)
+	b = append(b, '"')
+	if m.pb.OrderingKey != "" {
+		b = appendString(append(b, `,"orderingKey":`...), m.pb.OrderingKey)
+	}
+	b = appendString(append(b, `},"subscription":`...), subscription)
+	if attempt > 0 {
+		b = strconv.AppendInt(append(b, `,"deliveryAttempt":`...), int64(attempt), 10)
+	}
+	return append(b, '}')
+}
+
+// appendString appends s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(s)
+			if err != nil {
+				panic(err) // no string is refused
+			}
+			return append(b, quoted...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
 }
 
 // newPush makes the request of one push, wrapped or not, without authorisation.
@@ -50,10 +71,7 @@ func newPush(ctx context.Context, conf *pubsubpb.Subscription, m *message, attem
 	body, header := m.pb.Data, http.Header{}
 	bare := conf.PushConfig.GetNoWrapper()
 	if bare == nil {
-		var err error
-		if body, err = wrap(conf.Name, m, attempt); err != nil {
-			return nil, err
-		}
+		body = wrap(conf.Name, m, attempt)
 		header.Set("Content-Type", "application/json")
 	} else if bare.WriteMetadata {
 		writeMetadata(header, conf.Name, m, attempt)

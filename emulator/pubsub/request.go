@@ -91,11 +91,13 @@ func (s *stream) apply(req *pubsubpb.StreamingPullRequest, acks, extensions []ac
 	return nil
 }
 
+// answer waits while the client has many answers to read: one that asks and does not read is asked to wait by its connection.
 func (s *stream) answer(res *pubsubpb.StreamingPullResponse) {
-	s.mu.Lock()
-	s.answers = append(s.answers, res)
-	s.mu.Unlock()
-	s.poke()
+	select {
+	case s.answers <- res:
+		s.poke()
+	case <-s.gone:
+	}
 }
 
 // without is all but those in drop.

@@ -105,7 +105,7 @@ func (s *Server) lastBefore(t id, at time.Time) (seq, error) {
 // given.
 func (s *subscription) moveTo(b *storage.Batch, cursor, highest seq) {
 	s.forgetAll()
-	s.read, s.tail, s.marked = cursor, max(cursor, highest), highest
+	s.read, s.tail, s.marked, s.cleared = cursor, max(cursor, highest), highest, min(s.cleared, cursor)
 	s.cursor.Store(uint64(cursor))
 	s.active = time.Now()
 	b.Set(idKey(kindProgress, s.id), s.progress())

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -57,6 +58,7 @@ type Server struct {
 	snapshots map[snapshotName]*snapshot
 	orphans   map[id]*topic // deleted topics that still have subscriptions
 
+	streams   atomic.Int64  // open StreamingPulls
 	stopping  chan struct{} // closed first: nothing more is handed out
 	closeOnce sync.Once
 	sweeping  sync.WaitGroup
@@ -76,7 +78,10 @@ func New(store *storage.Store, o Options) (*Server, error) {
 		snapshots: map[snapshotName]*snapshot{}, orphans: map[id]*topic{},
 	}
 	if o.Transport == nil {
-		s.own = &http.Transport{MaxIdleConns: 4 * o.PushWindow, MaxIdleConnsPerHost: o.PushWindow, IdleConnTimeout: 90 * time.Second}
+		s.own = &http.Transport{
+			MaxIdleConns: 4 * o.PushWindow, MaxIdleConnsPerHost: o.PushWindow, IdleConnTimeout: 90 * time.Second,
+			MaxResponseHeaderBytes: answerBytes, DisableCompression: true, // nothing in an answer but its status is looked at
+		}
 		o.Transport = s.own
 	}
 	s.pusher, s.hostile = newPusher(o), o.Hostile

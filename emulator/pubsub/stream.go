@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
@@ -12,6 +13,14 @@ const (
 	streamMessages = 1000
 	streamBytes    = 4 << 20
 	outboxBytes    = 16 << 20
+	streamAnswers  = 16 // confirmations and pings
+)
+
+// What all streams together keep of bodies that their clients have not read, and what one may keep however many they are. Beyond it a body
+// is read from disk when it is sent.
+const (
+	unreadBytes      = 64 << 20
+	unreadLeastBytes = 16 << 10
 )
 
 // stream is one StreamingPull.
@@ -20,10 +29,18 @@ type stream struct {
 	c     *consumer
 	wake  chan struct{} // holds one token
 	ended chan error    // holds one
+	gone  <-chan struct{}
 
-	mu      sync.Mutex
-	outbox  []handout
-	answers []*pubsubpb.StreamingPullResponse // confirmations and pings
+	streams *atomic.Int64 // that are open on the server
+	answers chan *pubsubpb.StreamingPullResponse
+
+	mu     sync.Mutex
+	outbox []handout
+}
+
+// share is how many bytes of bodies this stream may keep.
+func (s *stream) share() int {
+	return min(max(unreadBytes/int(max(s.streams.Load(), 1)), unreadLeastBytes), outboxBytes)
 }
 
 // StreamingPull sends messages as they come, within the limits of the first request, until the client or the server ends it.
@@ -42,7 +59,12 @@ func (r subscriber) StreamingPull(srv pubsubpb.Subscriber_StreamingPullServer) e
 	if d := first.StreamAckDeadlineSeconds; d < leastDeadline || d > mostDeadline {
 		return invalid("stream_ack_deadline_seconds", "is %d; it must be from %d to %d", d, leastDeadline, mostDeadline)
 	}
-	s := &stream{sub: sub, wake: make(chan struct{}, 1), ended: make(chan error, 1)}
+	s := &stream{
+		sub: sub, wake: make(chan struct{}, 1), ended: make(chan error, 1), gone: srv.Context().Done(),
+		streams: &r.s.streams, answers: make(chan *pubsubpb.StreamingPullResponse, streamAnswers),
+	}
+	s.streams.Add(1)
+	defer s.streams.Add(-1)
 	s.c = &consumer{
 		maxMessages: limit(first.MaxOutstandingMessages), maxBytes: limit(first.MaxOutstandingBytes), many: true,
 		deadline: time.Duration(first.StreamAckDeadlineSeconds) * time.Second, take: s.take, ended: s.end,
@@ -73,6 +95,9 @@ func limit(n int64) int {
 
 // take is called with the subscription's lock.
 func (s *stream) take(h handout) {
+	if s.c.unsent > s.share() {
+		h.msg = nil
+	}
 	s.mu.Lock()
 	s.outbox = append(s.outbox, h)
 	s.c.unsent += h.size
@@ -126,12 +151,12 @@ func (s *stream) send(srv pubsubpb.Subscriber_StreamingPullServer, stopping <-ch
 
 // next is the next answer to send, nil if there is none.
 func (s *stream) next() (res *pubsubpb.StreamingPullResponse, more bool, err error) {
-	s.mu.Lock()
-	if len(s.answers) > 0 {
-		res, s.answers = s.answers[0], s.answers[1:]
-		s.mu.Unlock()
+	select {
+	case res := <-s.answers:
 		return s.withProperties(res), true, nil
+	default:
 	}
+	s.mu.Lock()
 	n := min(len(s.outbox), streamMessages)
 	if n == 0 {
 		s.mu.Unlock()
@@ -142,9 +167,9 @@ func (s *stream) next() (res *pubsubpb.StreamingPullResponse, more bool, err err
 	s.mu.Unlock()
 
 	res = &pubsubpb.StreamingPullResponse{}
-	size := 0
+	size, most := 0, min(streamBytes, s.share())
 	for i, h := range batch {
-		if i > 0 && size > streamBytes {
+		if i > 0 && size > most {
 			s.mu.Lock()
 			s.outbox = append(batch[i:len(batch):len(batch)], s.outbox...)
 			s.mu.Unlock()

@@ -67,7 +67,8 @@ type subscription struct {
 	failed    []*delivery // failed and not yet staged
 	staging   bool        // a write of progress is on its way
 	skipped   int         // messages passed over by the filter since the cursor was last staged
-	marks     int         // marks written and not cleared
+	marks     int         // marks written since some were cleared; at least 1 while there may be any
+	cleared   seq         // marks up to here were cleared
 	holes     int         // marks written since the log was hollowed out
 	untrimmed int         // messages done with since the topic was last trimmed
 }

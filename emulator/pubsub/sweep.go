@@ -93,7 +93,7 @@ func (s *subscription) expire(now time.Time) {
 	if s.done() > seq(s.cursor.Load()) {
 		s.saveProgress()
 	}
-	if s.marks > 0 {
+	if s.marks > 0 && s.done() > s.cleared {
 		s.marks = clearEvery
 		s.saveProgress()
 	}

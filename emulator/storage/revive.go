@@ -9,6 +9,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// Revive opens a store that failed afresh, if it is time to and nobody uses it, as every write does first; it gives the generation. Who
+// reads before it writes calls it before it reads, and then writes a NewBatchOf.
+func (s *Store) Revive() int64 {
+	_ = s.revive()
+	return s.Generation()
+}
+
 // revive opens a store afresh whose log or manifest failed: what was never durable is dropped, and writes go on if the disk lets them.
 // A write tries it when nobody uses the store, at most once in reviveAfter.
 func (s *Store) revive() error {

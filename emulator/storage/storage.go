@@ -158,6 +158,10 @@ func (s *Store) options(readOnly bool) *pebble.Options {
 			FlushEnd:        s.flushEnd,
 		},
 	}
+	// The default scheduler without its look every 100 ms, which in virtual time costs seconds for each day, and is ten wake-ups a second
+	// for an idle server. That look finds a rise in how many compactions are allowed. Here the range above keeps the number at one: where a
+	// compaction has to wait, another one runs, and its end starts the next.
+	o.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -8,12 +8,19 @@ import (
 
 // Batch is a set of writes that become visible and durable together. It is used by one goroutine, for one commit.
 type Batch struct {
-	b pebble.Batch
-	s *Store
+	b          pebble.Batch
+	s          *Store
+	generation int64 // what it follows from was read in it; anyGeneration: it follows from nothing
 }
 
+const anyGeneration = -1
+
 // NewBatch makes an empty batch.
-func (s *Store) NewBatch() *Batch { return &Batch{s: s} }
+func (s *Store) NewBatch() *Batch { return &Batch{s: s, generation: anyGeneration} }
+
+// NewBatchOf makes an empty batch that follows from what was read in a generation. If the store is opened afresh before the batch is
+// applied, it is refused with ErrUnavailable: what it follows from may be gone.
+func (s *Store) NewBatchOf(generation int64) *Batch { return &Batch{s: s, generation: generation} }
 
 // Set puts a copy of value at key.
 func (b *Batch) Set(key, value []byte) { _ = b.b.Set(key, value, nil) }
@@ -98,6 +105,10 @@ func (s *Store) apply(b *Batch, do func(*pebble.DB) error) error {
 	db, err := s.use()
 	if err != nil {
 		return err
+	}
+	if b.generation != anyGeneration && b.generation != s.Generation() { // it does not move while the database is in use
+		s.done()
+		return fmt.Errorf("%w: opened afresh meanwhile", ErrUnavailable)
 	}
 	if err := s.enter(db, do); err != nil {
 		s.done()

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +20,8 @@ const (
 	// step is how long a release waits for room under way, and releaseTime how long it goes on: less than pace.
 	step        = 50 * time.Millisecond
 	releaseTime = 800 * time.Millisecond
+	// maxGather is how many waiting deliveries a target's return hurries; the others come when they are due.
+	maxGather = 1000
 	// valveTries is how often a valve is read again that was stamped while it was decided about.
 	valveTries = 3
 )
@@ -67,6 +70,11 @@ func (s *Sweeper) turn(ctx context.Context, seen ledger.ValveVersion) error {
 		turn := ledger.Turned(seen.Valve, look, now)
 		err = s.save(ctx, seen, turn, now)
 		if err == nil {
+			if turn.Valve.State == action.ValveDraining && seen.State == action.ValveOpen {
+				if err := s.gather(ctx, seen.Valve); err != nil {
+					return err
+				}
+			}
 			return s.drain(ctx, lane, turn, look.Underway)
 		}
 		if !errs.Is(err, errs.FailedPrecondition) && !errs.Is(err, errs.NotFound) {
@@ -118,6 +126,27 @@ func (s *Sweeper) lane(ctx context.Context, lane string, now time.Time) (ledger.
 	}
 	underway, err := s.Ledger.Underway(ctx, lane, now, ledger.Share+1)
 	return ledger.Look{Due: len(due) > 0, Underway: underway}, err
+}
+
+// gather puts into the lane of a target that has come back what waits for its next attempt elsewhere, so that one drain brings all of it; not
+// what the target itself asked to be spared for longer.
+func (s *Sweeper) gather(ctx context.Context, v action.Valve) error {
+	waiting, err := s.Ledger.Unfinished(ctx, v.Instance, v.Target, maxGather)
+	if err != nil {
+		return err
+	}
+	var changes []ledger.Change
+	for _, d := range waiting {
+		if d.State == action.Retrying && d.Held == "" && s.Ledger.Rules().Scheduled(d.Delivery) {
+			changes = append(changes, ledger.Change{Seen: d, Next: ledger.Hold(d.Delivery, v.Reason)})
+		}
+	}
+	for part := range slices.Chunk(changes, batch) {
+		if _, err := s.Ledger.SaveAll(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drain releases from a lane what a turn allows, as far as there is room under way.

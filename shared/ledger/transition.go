@@ -160,6 +160,18 @@ func (r Rules) After(d action.Delivery, report Report, now time.Time) action.Del
 	return schedule(d, due)
 }
 
+// Scheduled says whether a retrying delivery waits for its schedule, and not for longer because its target asked for that, nor because it is
+// claimed already.
+func (r Rules) Scheduled(d action.Delivery) bool {
+	if d.State != action.Retrying || len(d.Attempts) == 0 {
+		return false
+	}
+	last := d.Attempts[len(d.Attempts)-1]
+	ended := last.Start.Add(last.Took)
+	wait, more := r.Schedule.wait(last.Number - d.Before)
+	return more && d.Due.Sub(ended) <= wait+wait/8
+}
+
 // Last is when an unfinished delivery is given up: a day before the record of its event ends.
 func (r Rules) Last(d action.Delivery) time.Time { return d.Created.Add(r.Retention - Margin) }
 

@@ -367,3 +367,27 @@ func TestNothingIsDueAfterItsEnd(t *testing.T) {
 		t.Errorf("due %v after the event", d.Due.Sub(now))
 	}
 }
+
+func TestScheduled(t *testing.T) {
+	r := rules(time.Minute, time.Hour)
+	fail := func(d action.Delivery, retryAfter time.Duration) action.Delivery {
+		return r.After(d, ledger.Report{Attempt: attempt(503, action.Failed), RetryAfter: retryAfter}, now.Add(time.Second))
+	}
+	first := fail(start(r, event()), 0)
+	for name, tt := range map[string]struct {
+		d    action.Delivery
+		want bool
+	}{
+		"untried":                   {start(r, event()), false},
+		"failed once":               {first, true},
+		"failed twice":              {fail(first, 0), true},
+		"asked to be left alone":    {fail(start(r, event()), time.Hour), false},
+		"claimed":                   {ledger.Claim(first, now.Add(time.Minute)), false},
+		"delivered":                 {r.After(first, ledger.Report{Attempt: attempt(200, action.Success)}, now), false},
+		"put back, not tried since": {ledger.Again(r.Kill(first, "x", now), false, now), false},
+	} {
+		if got := r.Scheduled(tt.d); got != tt.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

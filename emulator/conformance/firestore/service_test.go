@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -51,45 +52,58 @@ func TestExpiredDocumentsGo(t *testing.T) {
 	})
 }
 
+// disk is one in memory that can be full.
+type disk struct {
+	vfs.FS
+	full atomic.Bool
+}
+
+func newDisk() *disk {
+	d := new(disk)
+	d.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if d.full.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	return d
+}
+
+func startOn(t *testing.T, fs vfs.FS) *database {
+	t.Helper()
+	store, err := storage.Open(storage.Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	return startWith(t, server.Options{Store: store})
+}
+
+// commitOnce commits without the client's retries.
+func (d *database) commitOnce(t *testing.T, tx []byte, writes ...*pb.Write) error {
+	t.Helper()
+	_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Transaction: tx, Writes: writes}, gax.WithRetry(func() gax.Retryer { return nil }))
+	return err
+}
+
 func TestFullDisk(t *testing.T) {
 	if !ours {
 		t.Skip("fills the disk")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		full := make(chan bool, 1)
-		full <- false
-		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-			is := <-full
-			full <- is
-			if is && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-				return syscall.ENOSPC
-			}
-			return nil
-		}))
-		store, err := storage.Open(storage.Options{FS: fs})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { store.Close() })
-		d := startWith(t, server.Options{Store: store})
+		fs := newDisk()
+		d := startOn(t, fs)
 		set(t, d.root.Doc("before"), fields{"n": 1})
-		fill := func(is bool) { <-full; full <- is }
-		write := func(id string) error {
-			_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{touch(d.root.Doc(id), 1)}})
-			return err
-		}
-		fill(true)
+		fs.full.Store(true)
 		for range 3 { // again, when it may look as if it were there
-			_, err := d.raw.Commit(t.Context(), &pb.CommitRequest{Database: d.name, Writes: []*pb.Write{touch(d.root.Doc("lost"), 1)}},
-				gax.WithRetry(func() gax.Retryer { return nil }))
-			wantCode(t, "a commit on a full disk", err, codes.ResourceExhausted)
+			wantCode(t, "a commit on a full disk", d.commitOnce(t, nil, touch(d.root.Doc("lost"), 1)), codes.ResourceExhausted)
 		}
 		if get(t, d.root.Doc("before")) == nil {
 			t.Error("reads do not go on")
 		}
-		fill(false)
+		fs.full.Store(false)
 		time.Sleep(3 * time.Second) // virtual
-		if err := write("after"); err != nil {
+		if err := d.commitOnce(t, nil, touch(d.root.Doc("after"), 1)); err != nil {
 			t.Errorf("with space again: %v", err)
 		}
 		if get(t, d.root.Doc("before")) == nil || get(t, d.root.Doc("after")) == nil || get(t, d.root.Doc("lost")) != nil {
@@ -98,7 +112,58 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-func TestClear(t *testing.T) {
+// A transaction whose commit a full disk refused is tried again as it is, and still conflicts with what others wrote.
+func TestTransactionOutlivesAFullDisk(t *testing.T) {
+	if !ours {
+		t.Skip("fills the disk")
+	}
+	tests := []struct {
+		name      string
+		first     bool // its commit is what fills the disk, so that nobody knows whether it will be there: it must begin anew
+		meanwhile bool // another writes what the transaction has read, once there is space again
+		want      codes.Code
+		n         int64
+	}{
+		{"refused at once", false, false, codes.OK, 11},
+		{"another was faster", false, true, codes.Aborted, 20},
+		{"failed on its way to the disk", true, false, codes.Aborted, 10},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fs := newDisk()
+				d := startOn(t, fs)
+				ref := d.root.Doc("x")
+				set(t, ref, fields{"n": 10})
+				tx := d.begin(t, nil)
+				if doc, err := d.getIn(t, tx, ref); doc == nil || err != nil {
+					t.Fatal(doc, err)
+				}
+				fs.full.Store(true)
+				if !tt.first {
+					wantCode(t, "another commit", d.commitOnce(t, nil, touch(d.root.Doc("lost"), 1)), codes.ResourceExhausted)
+				}
+				for range 3 {
+					wantCode(t, "the commit", d.commitOnce(t, tx, touch(ref, 11)), codes.ResourceExhausted)
+				}
+				fs.full.Store(false)
+				time.Sleep(3 * time.Second) // virtual
+				if tt.meanwhile {
+					if err := d.commitOnce(t, nil, touch(ref, 20)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				wantCode(t, "the commit, with space again", d.commitOnce(t, tx, touch(ref, 11)), tt.want)
+				if got := get(t, ref)["n"]; got != tt.n {
+					t.Errorf("n is %v, want %d", got, tt.n)
+				}
+				wantCode(t, "one more commit", d.commitOnce(t, tx, touch(ref, 12)), codes.InvalidArgument)
+			})
+		})
+	}
+}
+
+func TestWeb(t *testing.T) {
 	if !ours {
 		t.Skip("clears the database")
 	}
@@ -129,34 +194,45 @@ func TestClear(t *testing.T) {
 	commit(mine, "c/x/d/y")
 	commit(other, "c/x")
 	tests := []struct {
-		name, method, path, origin string
-		want                       int
+		name, method, path string
+		header             string // "NAME: VALUE"
+		want               int
+		text               string // somewhere in the answer
 	}{
-		{"from a web page", "DELETE", "/emulator/v1/" + mine + "/documents", "http://evil.example", http.StatusForbidden},
-		{"another method", "GET", "/emulator/v1/" + mine + "/documents", "", http.StatusMethodNotAllowed},
-		{"another path", "DELETE", "/emulator/v1/" + mine + "/docs", "", http.StatusNotFound},
-		{"clear", "DELETE", "/emulator/v1/" + mine + "/documents", "", http.StatusOK},
-		{"clear, escaped", "DELETE", "/emulator/v1/projects/p/databases/" + url.PathEscape("(default)") + "/documents", "", http.StatusOK},
+		{"from a web page", "DELETE", "/emulator/v1/" + mine + "/documents", "Origin: http://evil.example", http.StatusForbidden, ""},
+		{"from a page without an origin", "DELETE", "/emulator/v1/" + mine + "/documents", "Origin: null", http.StatusForbidden, ""},
+		{"from an image of a page", "GET", "/metrics", "Sec-Fetch-Site: cross-site", http.StatusForbidden, ""},
+		{"by a name that was made to lead here", "GET", "/metrics", "Host: evil.example:8081", http.StatusForbidden, ""},
+		{"another method", "GET", "/emulator/v1/" + mine + "/documents", "", http.StatusMethodNotAllowed, ""},
+		{"another path", "DELETE", "/emulator/v1/" + mine + "/docs", "", http.StatusNotFound, ""},
+		{"a malformed name", "DELETE", "/emulator/v1/projects/p/databases/a%2Fb/documents", "", http.StatusBadRequest, ""},
+		{"alive", "GET", "/", "Host: localhost:8081", http.StatusOK, "Ok\n"},
+		{"metrics", "GET", "/metrics", "", http.StatusOK, "\nstorage_writable 1\n"},
+		{"metrics of documents", "GET", "/metrics", "Host: [::1]", http.StatusOK, "\nfirestore_transactions 0\n"},
+		{"clear", "DELETE", "/emulator/v1/" + mine + "/documents", "", http.StatusOK, "{}"},
+		{"clear, escaped", "DELETE", "/emulator/v1/projects/p/databases/" + url.PathEscape("(default)") + "/documents", "", http.StatusOK, "{}"},
 	}
-	for i, tt := range tests {
+	for _, tt := range tests {
 		r, err := http.NewRequestWithContext(t.Context(), tt.method, web.URL+tt.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if tt.origin != "" {
-			r.Header.Set("Origin", tt.origin)
+		if name, v, _ := strings.Cut(tt.header, ": "); name == "Host" {
+			r.Host = v
+		} else if name != "" {
+			r.Header.Set(name, v)
 		}
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.Copy(io.Discard, res.Body)
+		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != tt.want {
-			t.Errorf("%s: got %d, want %d", tt.name, res.StatusCode, tt.want)
+		if res.StatusCode != tt.want || !strings.Contains(string(body), tt.text) {
+			t.Errorf("%s: got %d, %.300s, want %d", tt.name, res.StatusCode, body, tt.want)
 		}
-		if i < 3 && !has(mine, "c/x") {
-			t.Errorf("%s: it was cleared", tt.name)
+		if cleared := strings.HasPrefix(tt.name, "clear"); has(mine, "c/x") == cleared {
+			t.Errorf("%s: cleared is %t", tt.name, !cleared)
 		}
 	}
 	if has(mine, "c/x") || has(mine, "c/x/d/y") || !has(other, "c/x") {

@@ -65,6 +65,14 @@ func attributes(n int) map[string]string {
 	return a
 }
 
+func labels(n int) map[string]string {
+	l := map[string]string{}
+	for i := range n {
+		l[fmt.Sprint("l", i)] = "x"
+	}
+	return l
+}
+
 func many(n int) []*pubsubpb.PubsubMessage {
 	all := make([]*pubsubpb.PubsubMessage, n)
 	for i := range all {
@@ -86,6 +94,10 @@ var refusals = []refusal{
 	{"topic id with a space", codes.InvalidArgument, "name", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/a bc"})},
 	{"topic retention too short", codes.InvalidArgument, "message_retention_duration", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", MessageRetentionDuration: durationpb.New(time.Minute)})},
 	{"topic retention too long", codes.InvalidArgument, "message_retention_duration", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", MessageRetentionDuration: durationpb.New(32 * 24 * time.Hour)})},
+	{"topic retention negative", codes.InvalidArgument, "message_retention_duration", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", MessageRetentionDuration: durationpb.New(-time.Hour)})},
+	{"topic retention that is no duration", codes.InvalidArgument, "message_retention_duration", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", MessageRetentionDuration: &durationpb.Duration{Seconds: 3600, Nanos: -1}})},
+	{"topic with too many labels", codes.InvalidArgument, "labels", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", Labels: labels(65)})},
+	{"topic in a project that is none", codes.InvalidArgument, "name", createTopic(&pubsubpb.Topic{Name: "projects/a b/topics/abc"})},
 	{"topic with a bad label", codes.InvalidArgument, "labels", createTopic(&pubsubpb.Topic{Name: "projects/p/topics/abc", Labels: map[string]string{"A": "b"}})},
 	{"topic update without a mask", codes.InvalidArgument, "update_mask", func(w *world, ctx context.Context) error {
 		_, err := w.TopicAdminClient.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{Topic: &pubsubpb.Topic{Name: w.topic("t")}})
@@ -93,6 +105,27 @@ var refusals = []refusal{
 	}},
 	{"topic update of the name", codes.InvalidArgument, "update_mask", func(w *world, ctx context.Context) error {
 		_, err := w.TopicAdminClient.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{Topic: &pubsubpb.Topic{Name: w.topic("t")}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"name"}}})
+		return err
+	}},
+	{"topic update of a field that is none", codes.InvalidArgument, "update_mask", func(w *world, ctx context.Context) error {
+		_, err := w.TopicAdminClient.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{
+			Topic:      &pubsubpb.Topic{Name: w.topic("t"), Labels: map[string]string{"half": "written"}},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "labels.a.b", "nonsense"}},
+		})
+		return err
+	}},
+	{"topic update to a bad retention", codes.InvalidArgument, "message_retention_duration", func(w *world, ctx context.Context) error {
+		_, err := w.TopicAdminClient.UpdateTopic(ctx, &pubsubpb.UpdateTopicRequest{
+			Topic:      &pubsubpb.Topic{Name: w.topic("t"), Labels: map[string]string{"half": "written"}, MessageRetentionDuration: durationpb.New(-time.Second)},
+			UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "message_retention_duration"}},
+		})
+		return err
+	}},
+	{"deletion of a topic that is not there", codes.NotFound, "nowhere", func(w *world, ctx context.Context) error {
+		return w.TopicAdminClient.DeleteTopic(ctx, &pubsubpb.DeleteTopicRequest{Topic: "projects/p/topics/nowhere"})
+	}},
+	{"detachment of what is not there", codes.NotFound, "nowhere", func(w *world, ctx context.Context) error {
+		_, err := w.TopicAdminClient.DetachSubscription(ctx, &pubsubpb.DetachSubscriptionRequest{Subscription: "projects/p/subscriptions/nowhere"})
 		return err
 	}},
 
@@ -105,10 +138,23 @@ var refusals = []refusal{
 	{"retention too short", codes.InvalidArgument, "message_retention_duration", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.MessageRetentionDuration = durationpb.New(599 * time.Second)
 	})},
+	{"retention too long", codes.InvalidArgument, "message_retention_duration", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.MessageRetentionDuration = durationpb.New(32 * 24 * time.Hour)
+	})},
+	{"retention negative", codes.InvalidArgument, "message_retention_duration", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.MessageRetentionDuration = durationpb.New(-time.Hour)
+	})},
+	{"expiration negative", codes.InvalidArgument, "expiration_policy.ttl", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.ExpirationPolicy = &pubsubpb.ExpirationPolicy{Ttl: durationpb.New(-48 * time.Hour)}
+	})},
+	{"expiration before retention ends", codes.InvalidArgument, "expiration_policy.ttl", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.ExpirationPolicy = &pubsubpb.ExpirationPolicy{Ttl: durationpb.New(48 * time.Hour)}
+	})},
 	{"expiration too short", codes.InvalidArgument, "expiration_policy.ttl", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.ExpirationPolicy = &pubsubpb.ExpirationPolicy{Ttl: durationpb.New(time.Hour)}
 	})},
 	{"filter that is none", codes.InvalidArgument, "filter", createSub(func(_ *world, s *pubsubpb.Subscription) { s.Filter = "attributes.a = b" })},
+	{"filter without an end", codes.InvalidArgument, "filter", createSub(func(_ *world, s *pubsubpb.Subscription) { s.Filter = strings.Repeat("(", 256) })},
 	{"filter too long", codes.InvalidArgument, "filter", createSub(func(_ *world, s *pubsubpb.Subscription) { s.Filter = "attributes:" + strings.Repeat("a", 250) })},
 	{"push endpoint that is no URL", codes.InvalidArgument, "push_config.push_endpoint", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.PushConfig = &pubsubpb.PushConfig{PushEndpoint: "not a url"}
@@ -119,11 +165,26 @@ var refusals = []refusal{
 	{"push endpoint without a host", codes.InvalidArgument, "push_config.push_endpoint", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.PushConfig = &pubsubpb.PushConfig{PushEndpoint: "https:///x"}
 	})},
+	{"push endpoint too long", codes.InvalidArgument, "push_config.push_endpoint", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.PushConfig = &pubsubpb.PushConfig{PushEndpoint: "https://example.com/" + strings.Repeat("a", 4096)}
+	})},
+	{"push endpoint changed to no URL", codes.InvalidArgument, "push_config.push_endpoint", func(w *world, ctx context.Context) error {
+		return w.SubscriptionAdminClient.ModifyPushConfig(ctx, &pubsubpb.ModifyPushConfigRequest{Subscription: w.sub("s"), PushConfig: &pubsubpb.PushConfig{PushEndpoint: "http://a b/"}})
+	}},
+	{"push endpoint updated to no URL", codes.InvalidArgument, "push_config.push_endpoint", updateSub([]string{"push_config"}, func(_ *world, s *pubsubpb.Subscription) {
+		s.PushConfig = &pubsubpb.PushConfig{PushEndpoint: "//example.com/"}
+	})},
+	{"push token without an endpoint", codes.InvalidArgument, "push_config.push_endpoint", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.PushConfig = &pubsubpb.PushConfig{AuthenticationMethod: &pubsubpb.PushConfig_OidcToken_{OidcToken: &pubsubpb.PushConfig_OidcToken{ServiceAccountEmail: "a@b.c"}}}
+	})},
 	{"push with exactly-once delivery", codes.InvalidArgument, "enable_exactly_once_delivery", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.PushConfig, s.EnableExactlyOnceDelivery = &pubsubpb.PushConfig{PushEndpoint: "https://example.com/"}, true
 	})},
 	{"back-off too long", codes.InvalidArgument, "retry_policy.maximum_backoff", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.RetryPolicy = &pubsubpb.RetryPolicy{MaximumBackoff: durationpb.New(601 * time.Second)}
+	})},
+	{"back-off negative", codes.InvalidArgument, "retry_policy.minimum_backoff", createSub(func(_ *world, s *pubsubpb.Subscription) {
+		s.RetryPolicy = &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(-time.Second)}
 	})},
 	{"back-off upside down", codes.InvalidArgument, "retry_policy.minimum_backoff", createSub(func(_ *world, s *pubsubpb.Subscription) {
 		s.RetryPolicy = &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(20 * time.Second), MaximumBackoff: durationpb.New(10 * time.Second)}
@@ -182,6 +243,10 @@ var refusals = []refusal{
 	{"acknowledge nothing", codes.InvalidArgument, "ack_ids", func(w *world, ctx context.Context) error {
 		return w.SubscriptionAdminClient.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: w.sub("s")})
 	}},
+	{"pull less than nothing", codes.InvalidArgument, "max_messages", func(w *world, ctx context.Context) error {
+		_, err := w.SubscriptionAdminClient.Pull(ctx, &pubsubpb.PullRequest{Subscription: w.sub("s"), MaxMessages: -1})
+		return err
+	}},
 	{"acknowledge what is no id", codes.InvalidArgument, "ack_ids", func(w *world, ctx context.Context) error {
 		return w.SubscriptionAdminClient.Acknowledge(ctx, &pubsubpb.AcknowledgeRequest{Subscription: w.sub("s"), AckIds: []string{"nonsense"}})
 	}},
@@ -215,6 +280,12 @@ var refusals = []refusal{
 	}},
 	{"snapshot of what is not there", codes.NotFound, "nowhere", func(w *world, ctx context.Context) error {
 		_, err := w.SubscriptionAdminClient.CreateSnapshot(ctx, &pubsubpb.CreateSnapshotRequest{Name: w.snap("n"), Subscription: "projects/p/subscriptions/nowhere"})
+		return err
+	}},
+	{"snapshot update of a field that is none", codes.InvalidArgument, "update_mask", func(w *world, ctx context.Context) error {
+		_, err := w.SubscriptionAdminClient.UpdateSnapshot(ctx, &pubsubpb.UpdateSnapshotRequest{
+			Snapshot: &pubsubpb.Snapshot{Name: w.snap("k"), Labels: map[string]string{"half": "written"}}, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"labels", "nonsense"}},
+		})
 		return err
 	}},
 	{"snapshot with a bad name", codes.InvalidArgument, "name", func(w *world, ctx context.Context) error {
@@ -252,6 +323,9 @@ func stream(w *world, ctx context.Context, req *pubsubpb.StreamingPullRequest) e
 func TestRefusals(t *testing.T) {
 	each(t, func(w *world) {
 		w.createSub(&pubsubpb.Subscription{Labels: map[string]string{"as": "it-was"}})
+		if _, err := w.SubscriptionAdminClient.CreateSnapshot(w.Context(), &pubsubpb.CreateSnapshotRequest{Name: w.snap("k"), Subscription: w.sub("s")}); err != nil {
+			w.Fatal(err)
+		}
 		before := w.state()
 		for _, tt := range refusals {
 			ctx, cancel := context.WithTimeout(w.Context(), 5*time.Second)
@@ -262,9 +336,11 @@ func TestRefusals(t *testing.T) {
 				continue
 			}
 			w.refused(fmt.Errorf("%s: %w", tt.name, err), tt.code, tt.field)
-		}
-		if diff := cmp.Diff(before, w.state(), protocmp.Transform()); diff != "" {
-			w.Errorf("something changed (-before +after):\n%s", diff)
+			after := w.state()
+			if diff := cmp.Diff(before, after, protocmp.Transform()); diff != "" {
+				w.Errorf("%s: something changed (-before +after):\n%s", tt.name, diff)
+			}
+			before = after
 		}
 	})
 }
