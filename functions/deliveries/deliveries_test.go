@@ -322,7 +322,7 @@ func TestTarget(t *testing.T) {
 			t.Errorf("at first (-want +got):\n%s", diff)
 		}
 		const change = `"schedule":["1s","90m"],"ratePerSecond":5,"concurrency":2,"state":"paused"}`
-		got = b.twins(200, "PATCH", path+"/delivery", `{`+change, "UpdateTargetDelivery", id[:len(id)-1]+","+change)
+		b.twins(200, "PATCH", path+"/delivery", `{`+change, "UpdateTargetDelivery", id[:len(id)-1]+","+change)
 		b.delivery("k", action.TargetID(demo), action.Pending, map[string]any{"lane": ledger.TargetLane("default", action.TargetID(demo))})
 		got = b.twins(200, "GET", path+"/delivery", ``, "GetTargetDelivery", id)
 		want := map[string]any{"schedule": []any{"1s", "1h30m"}, "effectiveSchedule": []any{"1s", "1h30m"}, "ratePerSecond": 5.0, "concurrency": 2.0, "state": "paused",
