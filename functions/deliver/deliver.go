@@ -23,6 +23,9 @@ const (
 	recordTime = 30 * time.Second
 	// recordTries is how often an attempt is recorded on a delivery that changed meanwhile.
 	recordTries = 4
+	// maxBusy is how many deliveries are worked on at once outside of calls. More would only make calls wait for a processor, and a target
+	// look slow that is not.
+	maxBusy = 32
 )
 
 // Routes finds targets, with their valves.
@@ -41,6 +44,7 @@ type Deliverer struct {
 	Log       *slog.Logger
 
 	gate *gate
+	work chan struct{} // one place for each delivery that keeps this process busy, and not its target
 }
 
 // job is one attempt to be made.
@@ -59,6 +63,8 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 		return errs.Newf(errs.InvalidArgument, "deliveries message").Because(err)
 	}
 	ctx = logging.With(ctx, slog.String(logging.Delivery, string(message.ID)))
+	d.work <- struct{}{}
+	defer func() { <-d.work }()
 	seen, err := d.Ledger.Delivery(ctx, message.Instance, message.ID)
 	switch {
 	case errs.Is(err, errs.NotFound):
@@ -100,12 +106,15 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 		return err
 	}
 	k := key{seen.Instance, seen.Target}
+	<-d.work
 	start, ok := d.gate.enter(ctx, k)
 	if ok {
 		result := d.call(ctx, j)
 		d.gate.leave(k, start)
+		d.work <- struct{}{}
 		return d.conclude(ctx, j, result)
 	}
+	d.work <- struct{}{}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

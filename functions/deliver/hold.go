@@ -28,10 +28,14 @@ func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve act
 	if to.Valve.Shut() {
 		return nil
 	}
-	if err := d.Ledger.AddValve(ctx, valve, valve.Since); err != nil {
+	added, err := d.Ledger.AddValve(ctx, valve, valve.Since)
+	if err != nil {
 		return err
 	}
 	d.forget(valve)
+	if !added {
+		return nil
+	}
 	d.Log.WarnContext(ctx, "target held", logging.Target, valve.Target, "reason", valve.Reason)
 	return nil
 }

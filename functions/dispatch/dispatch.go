@@ -18,6 +18,7 @@ import (
 // Routes finds whom an event is for.
 type Routes interface {
 	Event(ctx context.Context, instance action.InstanceID, eventType string) (routing.Route, error)
+	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
 	Forget(changes ...action.Change)
 }
 
@@ -37,7 +38,11 @@ func (d *Dispatcher) Handle(ctx context.Context, message queue.Message) error {
 	if err != nil {
 		return d.refuse(ctx, message, err)
 	}
-	event, deliveries, err := d.match(ctx, occurrence, message.ID)
+	to, err := queue.Addressee(message)
+	if err != nil {
+		return d.refuse(ctx, message, err)
+	}
+	event, deliveries, err := d.match(ctx, occurrence, to, message.ID)
 	if err != nil {
 		return err
 	}
@@ -57,12 +62,12 @@ func (d *Dispatcher) Handle(ctx context.Context, message queue.Message) error {
 }
 
 // match finds whom the event is for, and makes what is to be recorded.
-func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, message string) (ledger.Event, []action.Delivery, error) {
+func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, to action.TargetID, message string) (ledger.Event, []action.Delivery, error) {
 	body, err := o.Body()
 	if err != nil {
 		return ledger.Event{}, nil, err
 	}
-	route, err := d.Routes.Event(ctx, o.Instance, o.Type)
+	route, err := d.route(ctx, o, to)
 	if err != nil {
 		return ledger.Event{}, nil, err
 	}
@@ -86,13 +91,25 @@ func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, message str
 	return event, d.Ledger.Rules().Plan(event, recipients, now), nil
 }
 
+// route finds whom an event is for: the target that it is addressed to, or those of its execution.
+func (d *Dispatcher) route(ctx context.Context, o action.Occurrence, to action.TargetID) (routing.Route, error) {
+	if to == "" {
+		return d.Routes.Event(ctx, o.Instance, o.Type)
+	}
+	destination, err := d.Routes.Destination(ctx, o.Instance, to)
+	if errs.Is(err, errs.NotFound) {
+		return routing.Route{}, nil
+	}
+	return routing.Route{Destinations: []*routing.Destination{destination}}, err
+}
+
 // limit gives a target with limits of its own a valve, where it has none: nothing is to lie in a lane that nobody looks at.
 func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *routing.Destination, now time.Time) error {
 	if to.Valve.Shut() || to.Hold() == "" {
 		return nil
 	}
 	valve := ledger.Draining(action.Valve{Instance: instance, Target: to.Target.ID}, to.Hold(), to.Target.Delivery.Limits, now)
-	if err := d.Ledger.AddValve(ctx, valve, now); err != nil {
+	if _, err := d.Ledger.AddValve(ctx, valve, now); err != nil {
 		return err
 	}
 	d.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})

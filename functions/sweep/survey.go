@@ -61,7 +61,8 @@ func (s *Sweeper) surveyLane(ctx context.Context, lane string) error {
 	if err != nil {
 		return err
 	}
-	return s.Ledger.AddValve(ctx, ledger.Draining(valve.Valve, action.HoldSlow, limits, now), now)
+	_, err = s.Ledger.AddValve(ctx, ledger.Draining(valve.Valve, action.HoldSlow, limits, now), now)
+	return err
 }
 
 // expire gives up what has lain in a lane until its time ended. A lane is in the order in which its deliveries were made.

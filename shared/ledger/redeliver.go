@@ -124,7 +124,7 @@ func (l *Ledger) RedeliverAll(ctx context.Context, finished []Version, now time.
 		}
 		if !valves[v.Target] { // first the valve, so that nothing lies in a lane that nobody looks at
 			valve := Draining(action.Valve{Instance: v.Instance, Target: v.Target}, action.HoldRedelivery, action.Limits{}, now)
-			if err := l.AddValve(ctx, valve, now); err != nil {
+			if _, err := l.AddValve(ctx, valve, now); err != nil {
 				return moved, err
 			}
 			valves[v.Target] = true

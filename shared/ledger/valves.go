@@ -76,13 +76,13 @@ func (l *Ledger) DueValves(ctx context.Context, until time.Time, limit int) ([]V
 	return due, err
 }
 
-// AddValve gives a target a valve, and tells all processes. That it has one already is no error: one trouble at a time is enough.
-func (l *Ledger) AddValve(ctx context.Context, v action.Valve, now time.Time) error {
+// AddValve gives a target a valve, and tells all processes. False: it has one already, and one trouble at a time is enough.
+func (l *Ledger) AddValve(ctx context.Context, v action.Valve, now time.Time) (bool, error) {
 	err := l.SaveValve(ctx, ValveVersion{Valve: action.Valve{Instance: v.Instance, Target: v.Target}}, v, now)
 	if errs.Is(err, errs.AlreadyExists) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // SaveValve replaces a valve that was read as seen, or makes it where there was none; FailedPrecondition or AlreadyExists if somebody else
