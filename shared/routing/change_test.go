@@ -57,8 +57,12 @@ func TestOwnWriteIsSeenAtOnce(t *testing.T) {
 
 // TestOtherProcessSeesItWithinTwoSeconds asks all the time, and at the moment two seconds after the change.
 func TestOtherProcessSeesItWithinTwoSeconds(t *testing.T) {
-	for _, tt := range changesOfAll {
-		for _, every := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond, 1999 * time.Millisecond} {
+	for i, tt := range changesOfAll {
+		often := []time.Duration{700 * time.Millisecond}
+		if i == 0 {
+			often = append(often, 10*time.Millisecond, 1999*time.Millisecond)
+		}
+		for _, every := range often {
 			t.Run(fmt.Sprintf("%s, asked every %v", tt.name, every), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					db := openDatabase(t)
@@ -83,8 +87,12 @@ func TestOtherProcessSeesItWithinTwoSeconds(t *testing.T) {
 
 // TestFrozenProcess: nothing runs in the process for a while; its first call afterwards uses the new route.
 func TestFrozenProcess(t *testing.T) {
-	for _, tt := range changesOfAll {
-		for _, frozen := range []time.Duration{2001 * time.Millisecond, time.Minute, 29 * time.Minute, time.Hour, 26 * time.Hour} {
+	for i, tt := range changesOfAll {
+		long := []time.Duration{2001 * time.Millisecond}
+		if i == 0 {
+			long = append(long, time.Minute, 29*time.Minute, time.Hour, 26*time.Hour)
+		}
+		for _, frozen := range long {
 			t.Run(fmt.Sprintf("%s, %v", tt.name, frozen), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					db := openDatabase(t)

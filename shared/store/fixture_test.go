@@ -18,10 +18,9 @@ import (
 	"github.com/callout-dev/callout/shared/seal"
 )
 
-const (
-	here    action.InstanceID = "here"
-	sealKey                   = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-)
+const here action.InstanceID = "here"
+
+const sealKey = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // open makes a store on an embedded Firestore that refuses queries without an index.
 func open(t *testing.T, hostile *emulator.Hostile) *Store {
