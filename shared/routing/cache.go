@@ -113,7 +113,6 @@ func (c *cache) add(a *answer) (went bool) {
 		c.drop(old)
 	}
 	c.answers[a.question] = a
-	a.asked.Store(true) // or the hand, which moves what is last to where it drops, would take the newest first
 	a.place = len(c.ring)
 	c.ring = append(c.ring, a)
 	c.bytes += a.size()
@@ -123,18 +122,18 @@ func (c *cache) add(a *answer) (went bool) {
 	return went
 }
 
-// dropOne moves the hand.
+// dropOne moves the hand to the first answer that may go. What was last, mostly the newest, takes its place, and the hand goes on behind
+// that.
 func (c *cache) dropOne() {
-	for {
+	for ; ; c.hand++ {
 		if c.hand >= len(c.ring) {
 			c.hand = 0
 		}
-		a := c.ring[c.hand]
-		if !a.asked.Swap(false) {
-			c.drop(a) // and another one is where it was
+		if a := c.ring[c.hand]; !a.asked.Swap(false) {
+			c.drop(a)
+			c.hand++
 			return
 		}
-		c.hand++
 	}
 }
 

@@ -159,11 +159,11 @@ type between struct {
 	read   func(what string) // after a read, before it is used
 }
 
-func (b *between) begin(what string) (error, time.Duration) {
+func (b *between) begin(what string) (time.Duration, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.counts[what]++
-	return b.err, b.delay
+	return b.delay, b.err
 }
 
 func (b *between) end(what string) {
@@ -188,7 +188,7 @@ func (b *between) count(what string) int {
 }
 
 func (b *between) Executions(ctx context.Context, instance action.InstanceID, ids []action.ExecutionID) ([]action.Execution, map[action.ExecutionID]error, error) {
-	if err, _ := b.begin("executions"); err != nil {
+	if _, err := b.begin("executions"); err != nil {
 		return nil, nil, err
 	}
 	defer b.end("executions")
@@ -196,7 +196,7 @@ func (b *between) Executions(ctx context.Context, instance action.InstanceID, id
 }
 
 func (b *between) Targets(ctx context.Context, instance action.InstanceID, ids []action.TargetID) ([]action.Target, map[action.TargetID]error, error) {
-	if err, _ := b.begin("targets"); err != nil {
+	if _, err := b.begin("targets"); err != nil {
 		return nil, nil, err
 	}
 	defer b.end("targets")
@@ -204,7 +204,7 @@ func (b *between) Targets(ctx context.Context, instance action.InstanceID, ids [
 }
 
 func (b *between) Changes(ctx context.Context, since time.Time) ([]action.Change, time.Time, error) {
-	err, delay := b.begin("changes")
+	delay, err := b.begin("changes")
 	if delay > 0 {
 		select {
 		case <-time.After(delay):

@@ -87,35 +87,46 @@ func (r *Router) resolve(ctx context.Context, f *flight) (*answer, error) {
 		return r.resolveTarget(ctx, f)
 	}
 	a := &answer{question: f.question}
-	facts, err := r.executions(ctx, f, f.question.candidates())
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range facts {
-		a.facts = append(a.facts, e)
-		if e.err != nil {
-			a.err = errUnreadable("execution", e.id.name, e.err)
-			return a, nil
-		}
-		if len(e.targets) == 0 {
-			continue
-		}
-		targets, err := r.targets(ctx, f, e.targets)
+	for rest := f.question.candidates(); len(rest) > 0; {
+		facts, err := r.executions(ctx, f, rest)
 		if err != nil {
 			return nil, err
 		}
-		a.facts = append(a.facts, targets...)
-		for _, t := range targets {
-			if t.destination != nil {
-				a.route.Destinations = append(a.route.Destinations, t.destination)
+		for _, e := range facts {
+			if found, err := r.resolveExecution(ctx, f, a, e); found || err != nil {
+				return a, err
 			}
 		}
-		if len(a.route.Destinations) > 0 {
-			a.route.Execution = action.ExecutionID(e.id.name)
-			return a, nil
-		}
+		rest = rest[len(facts):]
 	}
 	return a, nil
+}
+
+// resolveExecution adds to an answer what one candidate says, and whether that is all.
+func (r *Router) resolveExecution(ctx context.Context, f *flight, a *answer, e *fact) (found bool, err error) {
+	a.facts = append(a.facts, e)
+	if e.err != nil {
+		a.err = errUnreadable("execution", e.id.name, e.err)
+		return true, nil
+	}
+	if len(e.targets) == 0 {
+		return false, nil
+	}
+	targets, err := r.targets(ctx, f, e.targets)
+	if err != nil {
+		return false, err
+	}
+	a.facts = append(a.facts, targets...)
+	for _, t := range targets {
+		if t.destination != nil {
+			a.route.Destinations = append(a.route.Destinations, t.destination)
+		}
+	}
+	if len(a.route.Destinations) == 0 {
+		return false, nil
+	}
+	a.route.Execution = action.ExecutionID(e.id.name)
+	return true, nil
 }
 
 func (r *Router) resolveTarget(ctx context.Context, f *flight) (*answer, error) {
@@ -134,13 +145,17 @@ func (r *Router) resolveTarget(ctx context.Context, f *flight) (*answer, error) 
 }
 
 // pick gives the facts of some things: those that are known, and new ones that the caller must fill, which are the second result too.
-// From now on, until the flight ends, a change of any of them keeps its answer from being kept.
+// Of executions, it stops before the first that is not known if there is one before it. From now on, until the flight ends, a change of
+// any of them keeps its answer from being kept.
 func (r *Router) pick(f *flight, kind factKind, names []string) (facts, unknown []*fact) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, name := range names {
 		id := factID{f.question.instance, kind, name}
 		known := r.cache.facts[id]
+		if known == nil && kind == execution && len(facts) > 0 && len(unknown) == 0 {
+			break
+		}
 		if known == nil {
 			known = &fact{id: id}
 			unknown = append(unknown, known)
@@ -151,7 +166,8 @@ func (r *Router) pick(f *flight, kind factKind, names []string) (facts, unknown 
 	return facts, unknown
 }
 
-// executions gives the facts of the candidates, those that are not known from one read.
+// executions gives the facts of the first candidates, one at the least: as far as they are known, for they may decide, or else of all,
+// those that are not known from one read.
 func (r *Router) executions(ctx context.Context, f *flight, candidates []action.ExecutionID) ([]*fact, error) {
 	names := make([]string, len(candidates))
 	for i, id := range candidates {

@@ -104,41 +104,28 @@ func (r *Router) startLook(ctx context.Context) *attempt {
 	return l.attempt
 }
 
-// lookFirst waits for a look, and for a second one where the process was frozen during the first.
+// lookFirst waits for a look. When looks have failed, nobody waits for one longer than it has already been waited for.
 func (r *Router) lookFirst(ctx context.Context) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	for range 2 {
-		if !r.await(ctx, timer) {
-			break
-		}
-		if last := r.seen.Load(); last != nil && since(last.at, time.Now()) <= bearable {
-			return
-		}
-	}
-	r.stayed(ctx)
-}
-
-// await says whether a look has ended in the time of the timer. When looks have failed, nobody waits for one longer than it has already
-// been waited for.
-func (r *Router) await(ctx context.Context, timer *time.Timer) bool {
 	r.mu.Lock()
 	a := r.startLook(ctx)
 	failing := !r.looking.failed.IsZero()
 	r.mu.Unlock()
-	if a == nil {
-		return false
+	if a != nil {
+		wait := patience
+		if failing {
+			wait = max(0, patience-since(a.started, time.Now()))
+		}
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-a.done:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	}
-	if failing {
-		timer.Reset(max(0, patience-since(a.started, time.Now())))
+	if last := r.seen.Load(); last == nil || since(last.at, time.Now()) > bearable {
+		r.stayed(ctx)
 	}
-	select {
-	case <-a.done:
-		return true
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 // stayed notes that the known is used although it is too old, and logs it once a minute.

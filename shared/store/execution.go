@@ -123,44 +123,6 @@ func (s *Store) ListExecutions(ctx context.Context, instance action.InstanceID, 
 	return page, total, nil
 }
 
-// Executions reads those of the executions that exist, in one read, the targets that are gone still in their lists. One whose document
-// cannot be read is among the unreadable.
-func (s *Store) Executions(ctx context.Context, instance action.InstanceID, ids []action.ExecutionID) (found []action.Execution,
-	unreadable map[action.ExecutionID]error, err error) {
-	refs := make([]*firestore.DocumentRef, len(ids))
-	for i, id := range ids {
-		refs[i] = s.execution(instance, id)
-	}
-	snapshots, err := s.client.GetAll(ctx, refs)
-	if err != nil {
-		return nil, nil, mapError("read executions", err)
-	}
-	for i, snapshot := range snapshots {
-		if !snapshot.Exists() {
-			continue
-		}
-		e, err := decodeExecution(snapshot)
-		if err == nil && e.Condition.ID() != ids[i] {
-			err = fmt.Errorf("execution document %s is of %q", snapshot.Ref.ID, e.Condition.ID())
-		}
-		if err != nil {
-			unreadable = note(unreadable, ids[i], err)
-			continue
-		}
-		found = append(found, e)
-	}
-	return found, unreadable, nil
-}
-
-// note adds to a map that is only made where there is something for it.
-func note[ID comparable](m map[ID]error, id ID, err error) map[ID]error {
-	if m == nil {
-		m = map[ID]error{}
-	}
-	m[id] = err
-	return m
-}
-
 // FindExecution reads the first of the candidates that calls an existing target, with those targets in their order; "" if none does.
 func (s *Store) FindExecution(ctx context.Context, instance action.InstanceID, candidates []action.ExecutionID) (action.ExecutionID, []action.TargetID, error) {
 	refs := make([]*firestore.DocumentRef, len(candidates))

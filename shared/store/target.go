@@ -204,27 +204,6 @@ func (s *Store) Target(ctx context.Context, instance action.InstanceID, id actio
 	return s.decodeTarget(instance, snapshot)
 }
 
-// Targets reads those of the targets that exist, in one read, their keys opened. One that exists but cannot be read whole is there too,
-// with what could be read of it, and among the unreadable with the reason.
-func (s *Store) Targets(ctx context.Context, instance action.InstanceID, ids []action.TargetID) (found []action.Target,
-	unreadable map[action.TargetID]error, err error) {
-	snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, ids))
-	if err != nil {
-		return nil, nil, mapError("read targets", err)
-	}
-	for _, snapshot := range snapshots {
-		if !snapshot.Exists() {
-			continue
-		}
-		t, err := s.decodeTarget(instance, snapshot)
-		if err != nil {
-			unreadable = note(unreadable, t.ID, err)
-		}
-		found = append(found, t)
-	}
-	return found, unreadable, nil
-}
-
 // ListTargets reads the wanted part of the targets and how many match in all.
 func (s *Store) ListTargets(ctx context.Context, instance action.InstanceID, q action.TargetQuery) ([]action.Target, int, error) {
 	var all []action.Target
