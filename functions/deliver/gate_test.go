@@ -105,7 +105,7 @@ func TestStuckTargetsAreKeptOut(t *testing.T) {
 		if !enter() {
 			t.Error("kept out after exactly a second")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if enter() {
 			t.Error("let in beside eight that are stuck")
 		}

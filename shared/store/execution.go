@@ -123,36 +123,6 @@ func (s *Store) ListExecutions(ctx context.Context, instance action.InstanceID, 
 	return page, total, nil
 }
 
-// FindExecution reads the first of the candidates that calls an existing target, with those targets in their order; "" if none does.
-func (s *Store) FindExecution(ctx context.Context, instance action.InstanceID, candidates []action.ExecutionID) (action.ExecutionID, []action.TargetID, error) {
-	refs := make([]*firestore.DocumentRef, len(candidates))
-	for i, candidate := range candidates {
-		refs[i] = s.execution(instance, candidate)
-	}
-	snapshots, err := s.client.GetAll(ctx, refs)
-	if err != nil {
-		return "", nil, mapError("read executions", err)
-	}
-	for _, snapshot := range snapshots {
-		if !snapshot.Exists() {
-			continue
-		}
-		e, err := decodeExecution(snapshot)
-		if err != nil {
-			return "", nil, err
-		}
-		exists, err := s.existing(ctx, instance, e.Targets)
-		if err != nil {
-			return "", nil, err
-		}
-		live := slices.DeleteFunc(e.Targets, func(id action.TargetID) bool { return !exists[id] })
-		if len(live) > 0 {
-			return e.Condition.ID(), live, nil
-		}
-	}
-	return "", nil, nil
-}
-
 func decodeExecution(snapshot *firestore.DocumentSnapshot) (action.Execution, error) {
 	var doc executionDoc
 	if err := snapshot.DataTo(&doc); err != nil {
