@@ -90,7 +90,8 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 	if time.Until(seen.Due) < to.Target.Timeout { // somebody else is about to work on it, or does
 		return nil
 	}
-	if hold := to.Hold(); hold != "" && !message.Release {
+	// A pause stops even what was released before it, or asked for by hand.
+	if hold := to.Hold(); hold != "" && (!message.Release || to.Valve.State == action.ValvePaused) {
 		return d.hold(ctx, seen, hold)
 	}
 	return d.admit(ctx, seen, to, message)
