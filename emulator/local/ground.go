@@ -24,6 +24,7 @@ import (
 // ground is what functions stand on: the services, each reachable in memory and, if wanted, on a port.
 type ground struct {
 	config    Config
+	workers   *memnet.Workers
 	store     *storage.Store
 	firestore *firestore.Server
 	pubsub    *pubsub.Server
@@ -48,7 +49,8 @@ type service struct {
 }
 
 func openGround(c Config, api string) (*ground, error) {
-	g := &ground{config: c, push: newPushTransport(), failed: make(chan error, 8)}
+	workers := memnet.NewWorkers()
+	g := &ground{config: c, workers: workers, push: newPushTransport(workers), failed: make(chan error, 8)}
 	if err := g.open(c, api); err != nil {
 		return nil, errors.Join(err, g.close(context.Background()))
 	}
@@ -108,7 +110,7 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 	for _, l := range listeners {
 		go func() { g.report(s.server.Serve(l)) }()
 	}
-	direct := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes}
+	direct := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes, Workers: g.workers}
 	register(direct)
 	conn, err := grpc.NewClient("passthrough:///"+name, grpc.WithContextDialer(memory.DialAddr),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(direct.Intercept))
@@ -201,6 +203,7 @@ func (g *ground) close(ctx context.Context) error {
 			s.server.Stop()
 		}
 	}
+	g.workers.Close()
 	if g.firestore != nil {
 		g.firestore.Close()
 	}

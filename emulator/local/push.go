@@ -8,20 +8,23 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/callout-dev/callout/emulator/memnet"
 )
 
 // pushTransport carries pushes: those to this process's own functions by a call, without a socket, and any other over the network. Until
 // open is called, pushes wait: at a start the backlog is there before the functions are.
 type pushTransport struct {
 	outside *http.Transport
+	workers *memnet.Workers
 
 	opened  chan struct{}
 	host    string
 	handler http.Handler
 }
 
-func newPushTransport() *pushTransport {
-	return &pushTransport{outside: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}, opened: make(chan struct{})}
+func newPushTransport(workers *memnet.Workers) *pushTransport {
+	return &pushTransport{workers: workers, outside: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}, opened: make(chan struct{})}
 }
 
 // open says which base URL is this process's and who answers for it, and lets pushes through. It is called once, when the subscriptions
@@ -72,10 +75,10 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	out := &answer{header: http.Header{}}
 	done := make(chan struct{})
-	go func() {
+	t.workers.Go(func() {
 		defer close(done)
 		t.handler.ServeHTTP(out, in)
-	}()
+	})
 	select {
 	case <-done:
 		return out.response(r), r.Context().Err()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/callout-dev/callout/emulator/memnet"
 )
 
 func pushTo(t *testing.T, transport *pushTransport, ctx context.Context, url string) (*http.Response, error) {
@@ -22,7 +24,9 @@ func pushTo(t *testing.T, transport *pushTransport, ctx context.Context, url str
 
 func TestPushesWaitForTheFunctions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		transport := newPushTransport()
+		workers := memnet.NewWorkers()
+		defer workers.Close()
+		transport := newPushTransport(workers)
 		var got string
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -59,7 +63,9 @@ func TestPushesWaitForTheFunctions(t *testing.T) {
 // A handler that does not heed its context must not hold up the pusher: the push ends with its deadline.
 func TestPushEndsThoughItsHandlerDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		transport := newPushTransport()
+		workers := memnet.NewWorkers()
+		defer workers.Close()
+		transport := newPushTransport(workers)
 		err := transport.open("http://127.0.0.1:8080", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) }))
 		if err != nil {
 			t.Fatal(err)

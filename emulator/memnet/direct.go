@@ -19,8 +19,9 @@ import (
 // the handler, and a caller whose context ends waits no longer. Headers and trailers that handlers send are lost, and server interceptors
 // are not run.
 type Direct struct {
-	// MaxRequestBytes refuses larger requests with ResourceExhausted; 0 is 4 MiB, as grpc.Server's default.
+	// Workers run the handlers. MaxRequestBytes refuses larger requests with ResourceExhausted; 0 is 4 MiB, as grpc.Server's default.
 	MaxRequestBytes int
+	Workers         *Workers
 
 	methods map[string]method
 }
@@ -65,10 +66,10 @@ func (d *Direct) Intercept(ctx context.Context, name string, req, reply any, con
 		err error
 	}
 	done := make(chan result, 1)
-	go func() {
+	d.Workers.Go(func() {
 		res, err := m.call(ctx, in)
 		done <- result{res, err}
-	}()
+	})
 	select {
 	case r := <-done:
 		return answer(out, r.res, r.err)

@@ -55,8 +55,9 @@ func connect(t *testing.T, o *oracle, direct bool) (client grpc_health_v1.Health
 	grpc_health_v1.RegisterHealthServer(server, o)
 	go func() { _ = server.Serve(l) }()
 	dial := []grpc.DialOption{grpc.WithContextDialer(l.DialAddr), grpc.WithTransportCredentials(insecure.NewCredentials())}
+	workers := memnet.NewWorkers()
 	if direct {
-		d := &memnet.Direct{MaxRequestBytes: 1000}
+		d := &memnet.Direct{MaxRequestBytes: 1000, Workers: workers}
 		grpc_health_v1.RegisterHealthServer(d, o)
 		dial = append(dial, grpc.WithUnaryInterceptor(d.Intercept))
 	}
@@ -64,7 +65,7 @@ func connect(t *testing.T, o *oracle, direct bool) (client grpc_health_v1.Health
 	if err != nil {
 		t.Fatal(err)
 	}
-	return grpc_health_v1.NewHealthClient(conn), func() { _ = conn.Close(); server.Stop() }
+	return grpc_health_v1.NewHealthClient(conn), func() { _ = conn.Close(); server.Stop(); workers.Close() }
 }
 
 // A direct call ends as one over a connection does.

@@ -73,7 +73,9 @@ func inProcess(b *testing.B, direct, push bool) {
 	b.Cleanup(func() { _ = server.Close(context.Background()) })
 	dial := []grpc.DialOption{grpc.WithContextDialer(memory.DialAddr), grpc.WithTransportCredentials(insecure.NewCredentials())}
 	if direct {
-		d := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes}
+		workers := memnet.NewWorkers()
+		b.Cleanup(workers.Close)
+		d := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes, Workers: workers}
 		server.Register(d)
 		dial = append(dial, grpc.WithUnaryInterceptor(d.Intercept))
 	}

@@ -108,7 +108,7 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	}
 	k := key{seen.Instance, seen.Target}
 	<-d.work
-	start, ok := d.gate.enter(ctx, k)
+	start, rate, ok := d.gate.enter(ctx, k)
 	if ok {
 		result := d.call(ctx, j)
 		d.gate.leave(k, start)
@@ -121,6 +121,7 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	}
 	now := time.Now().UTC()
 	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
+	valve.Rate = max(valve.Rate, rate) // what it does already need not be proved again
 	if err := d.shut(ctx, to, valve); err != nil {
 		return err
 	}

@@ -81,16 +81,19 @@ func remember[K comparable, V any]() *simplelru.LRU[K, V] {
 }
 
 // enter lets a call begin, after a moment if need be: what is fast makes room by then. It refuses where the target has its share of calls and
-// keeps it, or is stuck. Leave afterwards, with the time that it gives.
-func (g *gate) enter(ctx context.Context, k key) (start time.Time, ok bool) {
+// keeps it, or is stuck; rate is how many calls a second ended meanwhile. Leave afterwards, with the time that it gives.
+func (g *gate) enter(ctx context.Context, k key) (start time.Time, rate int, ok bool) {
 	t := g.join(k, time.Now())
 	if t == nil {
-		return start, false
+		return start, 0, false
 	}
 	entered := false
 	for range steps {
 		before := g.ended(t)
-		if entered = t.wait(ctx); entered || g.ended(t)-before < progress {
+		entered = t.wait(ctx)
+		ended := g.ended(t) - before
+		if entered || ended < progress {
+			rate = ended * int(time.Second/step)
 			break
 		}
 	}
@@ -98,11 +101,11 @@ func (g *gate) enter(ctx context.Context, k key) (start time.Time, ok bool) {
 	defer g.mu.Unlock()
 	if !entered {
 		g.drop(k, t)
-		return start, false
+		return start, rate, false
 	}
 	start = time.Now()
 	t.starts = append(t.starts, start)
-	return start, true
+	return start, rate, true
 }
 
 // wait waits a step for room.

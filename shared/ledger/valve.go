@@ -12,8 +12,8 @@ const (
 	lastProbe  = 5 * time.Minute
 	// Pace is how often a valve that drains is looked at.
 	Pace = time.Second
-	// maxRate is what an unlimited target is drained with at most, in deliveries a second.
-	maxRate = 1000
+	// maxRate is what an unlimited target is drained with at most, in deliveries a second. Mostly, what is under way bounds it earlier.
+	maxRate = 4000
 	// idleTime is how long a lane must be empty before its valve goes: longer than any process may believe that it is still there.
 	idleTime = 10 * time.Second
 )

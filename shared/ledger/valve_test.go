@@ -56,7 +56,7 @@ func TestTurned(t *testing.T) {
 		{"draining well and badly", bad(good(rate(8))), held, 2 * s, result{action.ValveDraining, 4, s, 4, 4, false}},
 		{"draining one by one, and badly", bad(rate(1)), held, 2 * s, result{action.ValveOpen, 0, 5 * s, 0, 0, false}},
 		{"draining fast: the share bounds what is under way", good(rate(400)), held, 2 * s, result{action.ValveDraining, 800, s, 800, ledger.Share, false}},
-		{"draining as fast as it goes", good(rate(800)), held, 2 * s, result{action.ValveDraining, 1000, s, 1000, ledger.Share, false}},
+		{"draining as fast as it goes", good(rate(3000)), held, 2 * s, result{action.ValveDraining, 4000, s, 4000, ledger.Share, false}},
 		{"draining at the target's own rate", good(rate(8)), ledger.Look{Due: true, Limits: action.Limits{Rate: 10}}, 2 * s, result{action.ValveDraining, 10, s, 10, 10, false}},
 		{"draining at the target's own concurrency", good(rate(8)), ledger.Look{Due: true, Limits: action.Limits{Concurrency: 3}}, 2 * s, result{action.ValveDraining, 16, s, 16, 3, false}},
 		{"an empty lane", rate(8), ledger.Look{}, 2 * s, result{action.ValveDraining, 8, s, 0, 0, false}},
