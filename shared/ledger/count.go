@@ -7,6 +7,7 @@ import (
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/callout-dev/callout/shared/action"
 )
@@ -31,7 +32,7 @@ func (l *Ledger) Count(ctx context.Context, instance action.InstanceID, f action
 				some = append(some, shard)
 			}
 			group.Go(func() error {
-				n, err := l.count(groupCtx, l.database+"/documents/instances/"+string(instance), searchQuery(f, some, []action.State{state}))
+				n, err := l.count(groupCtx, l.database+"/documents/instances/"+string(instance), searchQuery(f, some, []action.State{state}), 0)
 				counts[i].Add(n)
 				return err
 			})
@@ -53,12 +54,17 @@ func (l *Ledger) Count(ctx context.Context, instance action.InstanceID, f action
 func (l *Ledger) CountHeld(ctx context.Context, instance action.InstanceID, target action.TargetID) (int, error) {
 	q := dueQuery(where("lane", firestorepb.StructuredQuery_FieldFilter_EQUAL, text(TargetLane(instance, target))))
 	q.OrderBy = []*firestorepb.StructuredQuery_Order{ascending("due")}
-	n, err := l.count(ctx, l.database+"/documents", q)
+	n, err := l.count(ctx, l.database+"/documents", q, 0)
 	return int(n), err
 }
 
-func (l *Ledger) count(ctx context.Context, parent string, q *firestorepb.StructuredQuery) (int64, error) {
+// count counts what a query finds, as far as upTo if that is not 0.
+func (l *Ledger) count(ctx context.Context, parent string, q *firestorepb.StructuredQuery, upTo int) (int64, error) {
 	const name = "n"
+	counting := &firestorepb.StructuredAggregationQuery_Aggregation_Count{}
+	if upTo > 0 {
+		counting.UpTo = wrapperspb.Int64(int64(upTo))
+	}
 	stream, err := l.client.RunAggregationQuery(ctx, &firestorepb.RunAggregationQueryRequest{
 		Parent: parent,
 		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
@@ -66,7 +72,7 @@ func (l *Ledger) count(ctx context.Context, parent string, q *firestorepb.Struct
 				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: q},
 				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
 					Alias:    name,
-					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{}},
+					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{Count: counting},
 				}},
 			},
 		},

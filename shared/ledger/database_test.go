@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	firestore "cloud.google.com/go/firestore/apiv1"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -70,7 +71,7 @@ func openDatabase(t *testing.T) *database {
 			t.Error(err)
 		}
 	})
-	return &database{ledger.New(client, databaseName, rules(), logging.Discard()), client}
+	return &database{ledger.New(client, databaseName, rules(time.Second), logging.Discard()), client}
 }
 
 // put writes documents, by their path below the instance "default", as they stand in the database.

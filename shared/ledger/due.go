@@ -47,36 +47,8 @@ func (l *Ledger) Underway(ctx context.Context, lane string, now time.Time, limit
 	query := dueQuery(
 		where("lane", firestorepb.StructuredQuery_FieldFilter_EQUAL, text(lane)),
 		where("due", firestorepb.StructuredQuery_FieldFilter_GREATER_THAN, timestamp(now)))
-	stream, err := l.client.RunAggregationQuery(ctx, &firestorepb.RunAggregationQueryRequest{
-		Parent: l.database + "/documents",
-		QueryType: &firestorepb.RunAggregationQueryRequest_StructuredAggregationQuery{
-			StructuredAggregationQuery: &firestorepb.StructuredAggregationQuery{
-				QueryType: &firestorepb.StructuredAggregationQuery_StructuredQuery{StructuredQuery: query},
-				Aggregations: []*firestorepb.StructuredAggregationQuery_Aggregation{{
-					Alias: "n",
-					Operator: &firestorepb.StructuredAggregationQuery_Aggregation_Count_{
-						Count: &firestorepb.StructuredAggregationQuery_Aggregation_Count{UpTo: wrapperspb.Int64(int64(limit))},
-					},
-				}},
-			},
-		},
-	})
-	if err != nil {
-		return 0, mapError("count deliveries under way", err)
-	}
-	count := 0
-	for {
-		answer, err := stream.Recv()
-		if err == io.EOF {
-			return count, nil
-		}
-		if err != nil {
-			return 0, mapError("count deliveries under way", err)
-		}
-		if n, found := answer.GetResult().GetAggregateFields()["n"]; found {
-			count = int(n.GetIntegerValue())
-		}
-	}
+	n, err := l.count(ctx, l.database+"/documents", query, limit)
+	return int(n), err
 }
 
 // Lanes lists the lanes of targets in which something lies, at most limit of them. It steps from lane to lane, whatever each one holds.
