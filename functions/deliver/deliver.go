@@ -23,9 +23,6 @@ const (
 	recordTime = 30 * time.Second
 	// recordTries is how often an attempt is recorded on a delivery that changed meanwhile.
 	recordTries = 4
-	// maxBusy is how many deliveries are worked on at once outside of calls. More would only make calls wait for a processor, and a target
-	// look slow that is not.
-	maxBusy = 32
 )
 
 // Routes finds targets, with their valves.
@@ -44,7 +41,7 @@ type Deliverer struct {
 	Log       *slog.Logger
 
 	gate *gate
-	work chan struct{} // one place for each delivery that keeps this process busy, and not its target
+	desk desk
 }
 
 // job is one attempt to be made.
@@ -63,8 +60,10 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 		return errs.Newf(errs.InvalidArgument, "deliveries message").Because(err)
 	}
 	ctx = logging.With(ctx, slog.String(logging.Delivery, string(message.ID)))
-	d.work <- struct{}{}
-	defer func() { <-d.work }()
+	if err := d.desk.take(ctx); err != nil {
+		return err
+	}
+	defer d.desk.leave()
 	seen, err := d.Ledger.Delivery(ctx, message.Instance, message.ID)
 	switch {
 	case errs.Is(err, errs.NotFound):
@@ -107,15 +106,19 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 		return err
 	}
 	k := key{seen.Instance, seen.Target}
-	<-d.work
+	d.desk.leave()
 	start, rate, ok := d.gate.enter(ctx, k)
+	var result call.Result
 	if ok {
-		result := d.call(ctx, j)
+		result = d.call(ctx, j)
 		d.gate.leave(k, start)
-		d.work <- struct{}{}
+	}
+	if err := d.desk.take(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	if ok {
 		return d.conclude(ctx, j, result)
 	}
-	d.work <- struct{}{}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
