@@ -20,6 +20,7 @@ type bench struct {
 	plan     plan
 	client   *client
 	receiver *receiver
+	good     target // gets the events of the type happened
 	bare     *bare
 	report   report
 	out      io.Writer
@@ -29,15 +30,15 @@ type bench struct {
 // newBench makes the target of the events, and the topic of the bare loop. Close removes all that was made.
 func newBench(ctx context.Context, p plan, c *client, r *receiver, out, notes io.Writer) (*bench, error) {
 	b := &bench{plan: p, client: c, receiver: r, out: out, notes: notes}
-	good, err := c.route(ctx, happened, r.url("/good"), goodTimeout)
-	if err != nil {
+	var err error
+	if b.good, err = c.route(ctx, happened, r.url("/good"), goodTimeout); err != nil {
 		return nil, err
 	}
 	g, err := openGround(ctx, c.installation)
 	if err != nil {
 		return nil, errors.Join(err, c.forget(ctx))
 	}
-	b.bare = newBare(p, g, r, good.key)
+	b.bare = newBare(p, g, r, b.good.key)
 	return b, nil
 }
 
@@ -62,14 +63,14 @@ func (b *bench) measure(ctx context.Context) error {
 			if !b.plan.has(s.part) {
 				continue
 			}
-			if err := s.run(ctx, round); err != nil {
+			if err := errors.Join(s.run(ctx, round), b.judge(ctx)); err != nil {
 				return fmt.Errorf("%s: %w", s.part, err)
 			}
 			fmt.Fprintf(b.notes, "round %d: %s done\n", round+1, s.part)
 		}
 	}
 	if b.plan.has(partLedger) {
-		if err := b.measureLedger(ctx); err != nil {
+		if err := errors.Join(b.measureLedger(ctx), b.judge(ctx)); err != nil {
 			return fmt.Errorf("%s: %w", partLedger, err)
 		}
 	}
@@ -93,6 +94,15 @@ func (b *bench) introduce() {
 	if p.has(partNeighbour) {
 		fmt.Fprintf(b.out, "neighbour: %d events/s to one target for %s, beside another one that misbehaves\n", neighbourRate, p.neighbourTime)
 	}
+}
+
+// judge says when the target in good standing is held all the same: what was measured then is how fast a valve lets deliveries through.
+func (b *bench) judge(ctx context.Context) error {
+	v, err := b.client.valve(ctx, b.good)
+	if err == nil && v.State != "" {
+		fmt.Fprintf(b.out, "NOTE: the good target has a valve, %s (%s): the machine was too slow for its deliveries\n", v.State, v.Reason)
+	}
+	return err
 }
 
 func (b *bench) measureLatency(ctx context.Context, _ int) error {

@@ -127,15 +127,19 @@ func (c *client) pause(ctx context.Context, t target) error {
 	return c.send(ctx, http.MethodPost, "/v1/targets/"+t.id+":pause", "{}", nil)
 }
 
-// held is how many deliveries to a target wait because of it.
-func (c *client) held(ctx context.Context, t target) (int, error) {
+// valve is what stands between Callout and a target; State is empty for a target in good standing.
+type valve struct {
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+	Held   int    `json:"held"` // deliveries that wait
+}
+
+func (c *client) valve(ctx context.Context, t target) (valve, error) {
 	var answer struct {
-		Valve struct {
-			Held int `json:"held"`
-		} `json:"valve"`
+		Valve valve `json:"valve"`
 	}
 	err := c.send(ctx, http.MethodGet, "/v1/targets/"+t.id+"/delivery", "", &answer)
-	return answer.Valve.Held, err
+	return answer.Valve, err
 }
 
 // delivered is how many deliveries the ledger holds that have succeeded.

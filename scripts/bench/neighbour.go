@@ -103,9 +103,11 @@ func (b *bench) beside(ctx context.Context, n neighbour, path string) (besides, 
 	if err := group.Wait(); err != nil {
 		return besides{}, err
 	}
-	if result.held, err = b.client.held(ctx, other); err != nil {
+	valve, err := b.client.valve(ctx, other)
+	if err != nil {
 		return besides{}, err
 	}
+	result.held = valve.Held
 	if n.control {
 		_, err = b.receiver.wait(ctx, events)
 	} else {
@@ -124,22 +126,22 @@ func (b *bench) settle(ctx context.Context, s *site, t target) error {
 	s.end()
 	ctx, cancel := context.WithTimeout(ctx, settleTime)
 	defer cancel()
-	ticker := time.NewTicker(500 * time.Millisecond)
+	ticker := time.NewTicker(min(500*time.Millisecond, b.plan.neighbourTime/4))
 	defer ticker.Stop()
 	for before, quiet := -1, 0; quiet < 3; {
-		held, err := b.client.held(ctx, t)
+		valve, err := b.client.valve(ctx, t)
 		if ctx.Err() != nil {
 			return nil // long enough
 		}
 		if err != nil {
 			return err
 		}
-		if _, now, _ := s.load(); held != before || now > 0 {
+		if _, now, _ := s.load(); valve.Held != before || now > 0 {
 			quiet = 0
 		} else {
 			quiet++
 		}
-		before = held
+		before = valve.Held
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
