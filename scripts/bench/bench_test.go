@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -11,58 +12,22 @@ import (
 	"github.com/callout-dev/callout/shared/logging"
 )
 
-func TestPercentile(t *testing.T) {
-	var hundred []time.Duration
-	for n := 100; n >= 1; n-- {
-		hundred = append(hundred, time.Duration(n)*time.Millisecond)
-	}
-	tests := []struct {
-		name      string
-		durations []time.Duration
-		p         int
-		want      float64
-	}{
-		{"median of a hundred", hundred, 50, 50},
-		{"99th of a hundred", hundred, 99, 99},
-		{"99th of one", hundred[:1], 99, 100},
-		{"of none", nil, 50, 0},
-	}
-	for _, tt := range tests {
-		if got := percentile(tt.durations, tt.p); got != tt.want {
-			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
-		}
+// small is a plan of everything, too small to say anything.
+func small(parts ...string) plan {
+	return plan{
+		parts: parts, rounds: 2, rate: 50, latencyTime: 200 * time.Millisecond, events: 100, batch: 20, senders: 2, payload: 600,
+		targets: 20, neighbourTime: 200 * time.Millisecond, flood: 500, ledger: 600,
 	}
 }
 
-func TestSeriesShowsMedianAndRange(t *testing.T) {
-	got := series{3, 1, 2}.format("ms")
-	if !strings.Contains(got, "2.00 ms") || !strings.Contains(got, "[1.00 .. 3.00]") {
-		t.Errorf("got %q", got)
-	}
-}
-
-func TestPlanIsChecked(t *testing.T) {
-	good := plan{rounds: 1, rate: 1, latencyTime: time.Second, events: 1, batch: 1, senders: 1, payload: 1}
-	if err := good.check(); err != nil {
-		t.Error(err)
-	}
-	for name, change := range map[string]func(*plan){
-		"rounds": func(p *plan) { p.rounds = 0 }, "batch": func(p *plan) { p.batch = 1001 }, "payload": func(p *plan) { p.payload = 1 << 20 },
-	} {
-		p := good
-		change(&p)
-		if p.check() == nil {
-			t.Errorf("%s out of range was taken", name)
-		}
-	}
-}
-
-// running is an installation on a temporary folder, with a receiver that gets its events.
-func running(t testing.TB) (*client, *receiver) {
+// running is a bench of an installation on a temporary folder.
+func running(t testing.TB, p plan, out io.Writer) *bench {
 	t.Helper()
 	const free = "127.0.0.1:0"
 	data := t.TempDir()
-	l, err := local.Start(t.Context(), local.Config{Listen: free, Issuer: free, Data: data, EgressAllow: local.DefaultEgressAllow, Log: logging.Discard()})
+	l, err := local.Start(t.Context(), local.Config{
+		Listen: free, Issuer: free, Firestore: free, PubSub: free, Data: data, EgressAllow: local.DefaultEgressAllow, Log: logging.Discard(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,36 +41,91 @@ func running(t testing.TB) (*client, *receiver) {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.close)
-	if err := c.route(t.Context(), r.url()); err != nil {
+	b, err := newBench(t.Context(), p, c, r, out, io.Discard)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return c, r
+	t.Cleanup(func() {
+		if err := b.close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
 }
 
-// A run too small to say anything, against a real installation: every number is there.
+// A run too small to say anything of each part, against a real installation: every number is there.
 func TestMeasure(t *testing.T) {
-	c, r := running(t)
-	var out bytes.Buffer
-	p := plan{rounds: 2, rate: 50, latencyTime: 200 * time.Millisecond, events: 100, batch: 20, senders: 2, payload: 600}
-	if err := measure(t.Context(), &out, p, c, r); err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		part string
+		want []string
+	}{
+		{partLatency, []string{"bare signed POST, p50", "bare publish, commit, commit, POST, p99", "publish to delivery, p99", "publish to delivery / bare loop", "loopback TCP"}},
+		{partThroughput, []string{"bare loops a second", "events a second", "events / bare POSTs", "events / bare loops"}},
+		{partSpread, []string{"events a second to 20 targets", "spread / one target"}},
+		{partNeighbour, []string{
+			"control, both healthy, p99", "hangs to its 5 s timeout: p99 / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",
+			"takes 900 ms, p50", "60 s timeout, 500/s: held, of 100", "at most 128: kept",
+		}},
+		{partLedger, []string{"events a second, ledger of 600", "of 600 / of 600"}},
 	}
-	for _, want := range []string{"bare signed POST, p50", "publish to delivery, p99", "events a second", "events / bare POSTs"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the report lacks %q:\n%s", want, out.String())
+	for _, tt := range tests {
+		t.Run(tt.part, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			p := small(tt.part)
+			if tt.part == partNeighbour {
+				p.rounds = 1
+			}
+			if err := running(t, p, &out).measure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("the report lacks %q:\n%s", want, out.String())
+				}
+			}
+			if strings.Contains(out.String(), " 0.00 ms ") {
+				t.Errorf("a latency of nothing:\n%s", out.String())
+			}
+		})
+	}
+}
+
+// TestFill: what is written past Callout is what Callout reads.
+func TestFill(t *testing.T) {
+	b := running(t, small(), io.Discard)
+	for _, tt := range []struct{ total, want int }{{700, 700}, {1300, 1300}, {1000, 1300}} {
+		if err := b.fill(t.Context(), tt.total); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := b.client.delivered(t.Context()); err != nil || n != tt.want {
+			t.Errorf("filled to %d: %d, want %d: %v", tt.total, n, tt.want, err)
 		}
 	}
-	if strings.Contains(out.String(), " 0.00 ms ") {
-		t.Errorf("a latency of nothing:\n%s", out.String())
+	var page struct {
+		Deliveries []struct {
+			State    string `json:"state"`
+			Target   string `json:"targetId"`
+			Attempts []struct {
+				Status int `json:"status"`
+			} `json:"attempts"`
+		} `json:"deliveries"`
+	}
+	if err := b.client.send(t.Context(), "POST", "/v1/deliveries/search", `{"filter":{"target":"filled007","states":["delivered"]}}`, &page); err != nil {
+		t.Fatal(err)
+	}
+	if len(page.Deliveries) != 2 || page.Deliveries[0].Target != "filled007" || len(page.Deliveries[0].Attempts) != 1 || page.Deliveries[0].Attempts[0].Status != 200 {
+		t.Errorf("found %+v", page.Deliveries)
 	}
 }
 
 // BenchmarkEvents is for profiles: an event from the request to the receiver, all in one process.
 func BenchmarkEvents(b *testing.B) {
-	c, r := running(b)
-	p := plan{events: b.N, batch: 100, senders: 8, payload: 600}
+	p := small()
+	p.events, p.batch, p.senders = b.N, 100, 8
+	bench := running(b, p, io.Discard)
 	b.ResetTimer()
-	rate, err := throughput(b.Context(), p, c, r, 0)
+	rate, err := bench.throughput(b.Context(), always(happened))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,26 +3,45 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/sync/errgroup"
 )
+
+// installation is what local.json says of one.
+type installation struct {
+	API       string `json:"api"`
+	Issuer    string `json:"issuer"`
+	Firestore string `json:"firestore"`
+	PubSub    string `json:"pubsub"`
+	Project   string `json:"project"`
+	Clients   map[string]struct {
+		ID     string `json:"id"`
+		Secret string `json:"secret"`
+	} `json:"clients"`
+}
 
 // client calls the API of an installation.
 type client struct {
-	api  string
+	installation
 	http *http.Client
-	key  string // signs what the receiver gets
+
+	mu   sync.Mutex
+	made map[string]target // by id: what forget removes
+}
+
+// target is one that the client made.
+type target struct {
+	id, key, kind string // key signs what it gets; kind is the event type of the one execution that calls it
 }
 
 // connect reads local.json in the data folder.
@@ -31,126 +50,115 @@ func connect(ctx context.Context, data string) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	var info struct {
-		API     string `json:"api"`
-		Issuer  string `json:"issuer"`
-		Clients map[string]struct {
-			ID     string `json:"id"`
-			Secret string `json:"secret"`
-		} `json:"clients"`
-	}
-	if err := json.Unmarshal(text, &info); err != nil {
+	c := &client{made: map[string]target{}}
+	if err := json.Unmarshal(text, &c.installation); err != nil {
 		return nil, fmt.Errorf("local.json: %w", err)
 	}
 	grant := clientcredentials.Config{
-		ClientID: info.Clients["admin"].ID, ClientSecret: info.Clients["admin"].Secret, TokenURL: info.Issuer + "/oauth/v2/token",
+		ClientID: c.Clients["admin"].ID, ClientSecret: c.Clients["admin"].Secret, TokenURL: c.Issuer + "/oauth/v2/token",
 		Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
 	}
 	base := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 60 * time.Second}
-	return &client{api: info.API, http: grant.Client(context.WithValue(ctx, oauth2.HTTPClient, base))}, nil
+	c.http = grant.Client(context.WithValue(ctx, oauth2.HTTPClient, base))
+	return c, nil
 }
 
-func (c *client) send(ctx context.Context, method, path, body string) (map[string]any, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.api+path, strings.NewReader(body))
+// send makes a call and decodes its answer into a pointer, or nowhere if that is nil.
+func (c *client) send(ctx context.Context, method, path, body string, answer any) error {
+	request, err := http.NewRequestWithContext(ctx, method, c.API+path, strings.NewReader(body))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
-	}
-	var answer map[string]any
-	return answer, json.Unmarshal(text, &answer)
-}
-
-// route makes a target at the receiver and the execution that calls it.
-func (c *client) route(ctx context.Context, endpoint string) error {
-	target, err := c.send(ctx, http.MethodPost, "/v2/actions/targets",
-		fmt.Sprintf(`{"name":"bench %d","restWebhook":{},"timeout":"10s","endpoint":%q}`, time.Now().UnixNano(), endpoint))
+	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
 	if err != nil {
 		return err
 	}
-	c.key, _ = target["signingKey"].(string)
-	_, err = c.send(ctx, http.MethodPut, "/v2/actions/executions",
-		fmt.Sprintf(`{"condition":{"event":{"event":"bench.happened"}},"targets":[%q]}`, target["id"]))
-	return err
-}
-
-func (c *client) publish(ctx context.Context, event string) error {
-	_, err := c.send(ctx, http.MethodPost, "/v1/events", event)
-	return err
-}
-
-func (c *client) publishBatch(ctx context.Context, ids []string, size int) error {
-	events := make([]string, len(ids))
-	for i, id := range ids {
-		events[i] = event(id, size)
+	if response.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
 	}
-	return c.publish(ctx, `{"events":[`+strings.Join(events, ",")+`]}`)
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(text, answer)
 }
 
-// emulator is a process that this one started.
-type emulator struct {
-	data string
-	cmd  *exec.Cmd
-}
-
-// startEmulator builds the emulator and runs it on a temporary folder and free ports.
-func startEmulator(ctx context.Context) (*emulator, error) {
-	folder, err := os.MkdirTemp("", "callout-bench-")
+// route makes a target and the execution that calls it, and nothing else, for events of a type.
+func (c *client) route(ctx context.Context, kind, endpoint string, timeout time.Duration) (target, error) {
+	var made struct {
+		ID         string `json:"id"`
+		SigningKey string `json:"signingKey"`
+	}
+	err := c.send(ctx, http.MethodPost, "/v2/actions/targets",
+		fmt.Sprintf(`{"name":"bench %d","restWebhook":{},"timeout":"%ds","endpoint":%q}`, time.Now().UnixNano(), int(timeout.Seconds()), endpoint), &made)
 	if err != nil {
-		return nil, err
+		return target{}, err
 	}
-	e := &emulator{data: filepath.Join(folder, "data")}
-	binary := filepath.Join(folder, "emulator")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./emulator")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("build ./emulator, from the project's root: %w", err)
-	}
-	const free = "127.0.0.1:0"
-	e.cmd = exec.Command(binary, "-data", e.data, "-listen", free, "-firestore", free, "-pubsub", free, "-issuer", free)
-	e.cmd.Env = append(os.Environ(), "CALLOUT_LOG_LEVEL=ERROR")
-	e.cmd.Stderr = os.Stderr
-	if err := e.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if err := e.ready(ctx); err != nil {
-		e.stop()
-		return nil, err
-	}
-	return e, nil
+	t := target{id: made.ID, key: made.SigningKey, kind: kind}
+	c.mu.Lock()
+	c.made[t.id] = t
+	c.mu.Unlock()
+	return t, c.send(ctx, http.MethodPut, "/v2/actions/executions",
+		fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[%q]}`, kind, t.id), nil)
 }
 
-// ready waits for local.json, which is written when all of it is.
-func (e *emulator) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		if _, err := os.Stat(filepath.Join(e.data, "local.json")); err == nil {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return errors.New("the emulator did not become ready in 30 s")
-		}
+// forget removes all that route made: an installation that goes on is left as it was, but for its log.
+func (c *client) forget(ctx context.Context) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, t := range c.made {
+		group.Go(func() error {
+			if err := c.send(groupCtx, http.MethodPut, "/v2/actions/executions", fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[]}`, t.kind), nil); err != nil {
+				return err
+			}
+			return c.send(groupCtx, http.MethodDelete, "/v2/actions/targets/"+t.id, "", nil)
+		})
 	}
+	return group.Wait()
 }
 
-func (e *emulator) stop() {
-	_ = e.cmd.Process.Signal(syscall.SIGTERM)
-	_ = e.cmd.Wait()
-	_ = os.RemoveAll(filepath.Dir(e.data))
+// pause holds all that is still to be delivered to a target.
+func (c *client) pause(ctx context.Context, t target) error {
+	return c.send(ctx, http.MethodPost, "/v1/targets/"+t.id+":pause", "{}", nil)
+}
+
+// valve is what stands between Callout and a target; State is empty for a target in good standing.
+type valve struct {
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+	Held   int    `json:"held"` // deliveries that wait
+}
+
+func (c *client) valve(ctx context.Context, t target) (valve, error) {
+	var answer struct {
+		Valve valve `json:"valve"`
+	}
+	err := c.send(ctx, http.MethodGet, "/v1/targets/"+t.id+"/delivery", "", &answer)
+	return answer.Valve, err
+}
+
+// delivered is how many deliveries the ledger holds that have succeeded.
+func (c *client) delivered(ctx context.Context) (int, error) {
+	var answer struct {
+		Counts map[string]int `json:"counts"`
+	}
+	err := c.send(ctx, http.MethodPost, "/v1/deliveries/search", `{"pageSize":1,"counts":true}`, &answer)
+	return answer.Counts["delivered"], err
+}
+
+// publish sends one event or several in one request.
+func (c *client) publish(ctx context.Context, size int, events ...event) error {
+	texts := make([]string, len(events))
+	for i, e := range events {
+		texts[i] = e.text(size)
+	}
+	if len(texts) == 1 {
+		return c.send(ctx, http.MethodPost, "/v1/events", texts[0], nil)
+	}
+	return c.send(ctx, http.MethodPost, "/v1/events", `{"events":[`+strings.Join(texts, ",")+`]}`, nil)
 }

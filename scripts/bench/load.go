@@ -1,67 +1,20 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/callout-dev/callout/shared/signature"
 )
 
-// bareResult is what a bare loop of signed POSTs does.
-type bareResult struct {
-	latencies []time.Duration
-	rate      float64 // a second, with as many at once as there are senders
-}
+// event is one to be sent; its id comes back as the webhook-id.
+type event struct{ id, kind string }
 
-// barePosts sends signed bodies of the same size to the same receiver: what no webhook system can be faster than.
-func barePosts(ctx context.Context, p plan, key string, r *receiver) (bareResult, error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: p.senders}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
-	body := []byte(fmt.Sprintf(`{"event_type":"bench.happened","event_payload":%s}`, payload(p.payload)))
-	post := func(n int) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url(), bytes.NewReader(body))
-		if err != nil {
-			return err
-		}
-		signature.Sign(request.Header, []string{key}, fmt.Sprintf("bare-%d", n), time.Now(), body)
-		response, err := client.Do(request)
-		if err != nil {
-			return err
-		}
-		return response.Body.Close()
-	}
-	var result bareResult
-	for n := range p.rate * 2 {
-		start := time.Now()
-		if err := post(n); err != nil {
-			return result, err
-		}
-		result.latencies = append(result.latencies, time.Since(start))
-	}
-	start := time.Now()
-	group, _ := errgroup.WithContext(ctx)
-	for s := range p.senders {
-		group.Go(func() error {
-			for n := s; n < p.events; n += p.senders {
-				if err := post(n); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	err := group.Wait()
-	result.rate = float64(p.events) / time.Since(start).Seconds()
-	r.take(nil)
-	return result, err
+// text is the event as the API takes it, with a payload of about so many bytes.
+func (e event) text(size int) string {
+	return fmt.Sprintf(`{"id":%q,"event_type":%q,"aggregateID":"a1","event_payload":%s}`, e.id, e.kind, payload(size))
 }
 
 // payload is a JSON object of about so many bytes.
@@ -69,79 +22,100 @@ func payload(size int) string {
 	return `{"text":"` + strings.Repeat("x", max(size-11, 0)) + `"}`
 }
 
-func event(id string, size int) string {
-	return fmt.Sprintf(`{"id":%q,"event_type":"bench.happened","aggregateID":"a1","event_payload":%s}`, id, payload(size))
+// newEvents are events with ids that no run had before, of the type that kind says for each.
+func newEvents(total int, kind func(n int) string) []event {
+	stamp := time.Now().UnixNano()
+	events := make([]event, total)
+	for n := range events {
+		events[n] = event{id: fmt.Sprintf("bench-%d-%d", stamp, n), kind: kind(n)}
+	}
+	return events
 }
 
-// latency sends at a fixed rate, whatever becomes of earlier events, and counts from the moment at which each was to be sent: a system
-// that falls behind shows it.
-func latency(ctx context.Context, p plan, c *client, r *receiver, round int) ([]time.Duration, error) {
-	total := max(int(p.latencyTime.Seconds()*float64(p.rate)), 1)
-	ids, planned := make([]string, total), make([]time.Time, total)
+func always(kind string) func(int) string { return func(int) string { return kind } }
+
+// paced sends at a fixed rate, whatever becomes of what was sent before, and says when each was to be sent: a system that falls behind
+// shows it where times are counted from there.
+func paced(ctx context.Context, total, rate int, send func(ctx context.Context, n int) error) ([]time.Time, error) {
+	planned := make([]time.Time, total)
 	group, groupCtx := errgroup.WithContext(ctx)
 	start := time.Now().Add(10 * time.Millisecond)
 	for n := range total {
-		ids[n] = fmt.Sprintf("latency-%d-%d-%d", start.UnixNano(), round, n)
-		planned[n] = start.Add(time.Duration(n) * time.Second / time.Duration(p.rate))
+		planned[n] = start.Add(time.Duration(n) * time.Second / time.Duration(rate))
 		timer := time.NewTimer(time.Until(planned[n]))
 		select {
 		case <-timer.C:
 		case <-groupCtx.Done():
 			timer.Stop()
-			return nil, group.Wait()
+			if err := group.Wait(); err != nil {
+				return nil, err
+			}
+			return nil, ctx.Err()
 		}
-		group.Go(func() error { return c.publish(groupCtx, event(ids[n], p.payload)) })
+		group.Go(func() error { return send(groupCtx, n) })
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
+	return planned, group.Wait()
+}
+
+// count is how many there are of a rate in a time, one at least.
+func count(rate int, d time.Duration) int { return max(int(d.Seconds()*float64(rate)), 1) }
+
+// latencies are the times from planned to arrived.
+func latencies(planned, arrived []time.Time) []time.Duration {
+	took := make([]time.Duration, len(planned))
+	for n := range planned {
+		took[n] = arrived[n].Sub(planned[n])
 	}
-	arrived, err := r.wait(ctx, ids)
+	return took
+}
+
+// latency is how long each event took, from when it was to be sent to its arrival.
+func (b *bench) latency(ctx context.Context, kind string, rate int, d time.Duration) ([]time.Duration, error) {
+	events := newEvents(count(rate, d), always(kind))
+	planned, err := paced(ctx, len(events), rate, func(ctx context.Context, n int) error {
+		return b.client.publish(ctx, b.plan.payload, events[n])
+	})
 	if err != nil {
 		return nil, err
 	}
-	latencies := make([]time.Duration, total)
-	for n, id := range ids {
-		latencies[n] = arrived[id].Sub(planned[n])
+	arrived, err := b.receiver.wait(ctx, events)
+	if err != nil {
+		return nil, err
 	}
-	return latencies, nil
+	return latencies(planned, arrived), nil
 }
 
 // throughput sends as fast as events are taken: how many a second, from the first publish to the last arrival.
-func throughput(ctx context.Context, p plan, c *client, r *receiver, round int) (float64, error) {
-	ids := make([]string, p.events)
-	for n := range ids {
-		ids[n] = fmt.Sprintf("rate-%d-%d-%d", time.Now().Unix(), round, n)
-	}
-	batches := make(chan []string)
-	var senders sync.WaitGroup
-	failed := make(chan error, p.senders)
+func (b *bench) throughput(ctx context.Context, kind func(n int) string) (float64, error) {
+	events := newEvents(b.plan.events, kind)
+	batches := make(chan []event)
+	group, groupCtx := errgroup.WithContext(ctx)
 	start := time.Now()
-	for range p.senders {
-		senders.Go(func() {
-			for b := range batches {
-				if err := c.publishBatch(ctx, b, p.payload); err != nil {
-					failed <- err
-					return
+	for range b.plan.senders {
+		group.Go(func() error {
+			for some := range batches {
+				if err := b.client.publish(groupCtx, b.plan.payload, some...); err != nil {
+					return err
 				}
 			}
+			return nil
 		})
 	}
-	for from := 0; from < len(ids); from += p.batch {
-		select {
-		case batches <- ids[from:min(from+p.batch, len(ids))]:
-		case err := <-failed:
-			close(batches)
-			return 0, err
+	group.Go(func() error {
+		defer close(batches)
+		for from := 0; from < len(events); from += b.plan.batch {
+			select {
+			case batches <- events[from:min(from+b.plan.batch, len(events))]:
+			case <-groupCtx.Done():
+				return nil
+			}
 		}
-	}
-	close(batches)
-	senders.Wait()
-	select {
-	case err := <-failed:
+		return nil
+	})
+	if err := group.Wait(); err != nil {
 		return 0, err
-	default:
 	}
-	arrived, err := r.wait(ctx, ids)
+	arrived, err := b.receiver.wait(ctx, events)
 	if err != nil {
 		return 0, err
 	}
@@ -151,5 +125,5 @@ func throughput(ctx context.Context, p plan, c *client, r *receiver, round int) 
 			last = at
 		}
 	}
-	return float64(len(ids)) / last.Sub(start).Seconds(), nil
+	return float64(len(events)) / last.Sub(start).Seconds(), nil
 }

@@ -10,14 +10,21 @@ import (
 	"time"
 )
 
-// receiver is the target: it notes when each event first arrived.
+const (
+	// waitTime bounds the wait for events that were sent.
+	waitTime = 2 * time.Minute
+	// lookEvery is how often it is looked whether all are there. No time is measured with it.
+	lookEvery = 20 * time.Millisecond
+)
+
+// receiver is all targets: it notes when each event first arrived, whatever the path.
 type receiver struct {
 	listener net.Listener
 	server   *http.Server
 
 	mu      sync.Mutex
 	arrived map[string]time.Time
-	changed chan struct{}
+	sites   map[string]*site // by path; the other paths answer at once
 }
 
 func newReceiver() (*receiver, error) {
@@ -25,70 +32,80 @@ func newReceiver() (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{listener: l, arrived: map[string]time.Time{}, changed: make(chan struct{}, 1)}
+	r := &receiver{listener: l, arrived: map[string]time.Time{}, sites: map[string]*site{}}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = r.server.Serve(l) }()
 	return r, nil
 }
 
-func (r *receiver) url() string { return "http://" + r.listener.Addr().String() + "/" }
+// url is the address of a path, which begins with a slash.
+func (r *receiver) url(path string) string { return "http://" + r.listener.Addr().String() + path }
 
 func (r *receiver) close() { _ = r.server.Close() }
 
-func (r *receiver) ServeHTTP(_ http.ResponseWriter, request *http.Request) {
+// serve lets a site answer its path from now on.
+func (r *receiver) serve(path string, s *site) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sites[path] = s
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	_, _ = io.Copy(io.Discard, request.Body)
 	now := time.Now()
 	r.mu.Lock()
 	if id := request.Header.Get("webhook-id"); r.arrived[id].IsZero() {
 		r.arrived[id] = now
 	}
+	s := r.sites[request.URL.Path]
 	r.mu.Unlock()
-	select {
-	case r.changed <- struct{}{}:
-	default:
+	if s != nil {
+		s.ServeHTTP(w, request)
 	}
 }
 
-// wait returns when all ids have arrived: when each of them did.
-func (r *receiver) wait(ctx context.Context, ids []string) (map[string]time.Time, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+// wait returns when all events have arrived: when each of them did, in their order.
+func (r *receiver) wait(ctx context.Context, events []event) ([]time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, waitTime)
 	defer cancel()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
 	for {
-		if missing := r.missing(ids); missing == 0 {
-			return r.take(ids), nil
-		} else if ctx.Err() != nil {
-			return nil, fmt.Errorf("%d of %d events did not arrive", missing, len(ids))
+		missing := r.missing(events)
+		if missing == 0 {
+			return r.take(events), nil
 		}
 		select {
-		case <-r.changed:
+		case <-ticker.C:
 		case <-ctx.Done():
+			return nil, fmt.Errorf("%d of %d events did not arrive", missing, len(events))
 		}
 	}
 }
 
-func (r *receiver) missing(ids []string) int {
+func (r *receiver) missing(events []event) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.arrived) < len(ids) {
-		return len(ids) - len(r.arrived)
+	if len(r.arrived) < len(events) {
+		return len(events) - len(r.arrived)
 	}
 	missing := 0
-	for _, id := range ids {
-		if r.arrived[id].IsZero() {
+	for _, e := range events {
+		if r.arrived[e.id].IsZero() {
 			missing++
 		}
 	}
 	return missing
 }
 
-// take forgets what arrived and gives the times of these ids.
-func (r *receiver) take(ids []string) map[string]time.Time {
+// take gives the times of events, and forgets them.
+func (r *receiver) take(events []event) []time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	times := make(map[string]time.Time, len(ids))
-	for _, id := range ids {
-		times[id] = r.arrived[id]
+	times := make([]time.Time, len(events))
+	for i, e := range events {
+		times[i] = r.arrived[e.id]
+		delete(r.arrived, e.id)
 	}
-	clear(r.arrived)
 	return times
 }

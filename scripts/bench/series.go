@@ -11,13 +11,23 @@ type series []float64
 
 func (s *series) add(v float64) { *s = append(*s, v) }
 
+// median is the upper one of an even number, and 0 of none.
+func (s series) median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(s))[len(s)/2]
+}
+
 func (s series) format(unit string) string {
-	sorted := slices.Sorted(slices.Values(s))
+	if len(s) == 0 {
+		return "-"
+	}
 	digits := 2
-	if unit == "/s" {
+	if unit == "/s" || unit == "" {
 		digits = 0
 	}
-	return fmt.Sprintf("%10.*f %-3s [%.*f .. %.*f]", digits, sorted[len(sorted)/2], unit, digits, sorted[0], digits, sorted[len(sorted)-1])
+	return fmt.Sprintf("%10.*f %-3s [%.*f .. %.*f]", digits, s.median(), unit, digits, slices.Min(s), digits, slices.Max(s))
 }
 
 // percentile is the smallest of the durations that p per cent do not exceed, in milliseconds.
