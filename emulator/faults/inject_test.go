@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"context"
+	"fmt"
 	"hash/fnv"
 	"maps"
 	"strings"
@@ -36,11 +37,12 @@ type injector struct {
 	released chan struct{} // closed when it is disarmed
 	calls    map[string]int
 	failed   map[string]int
-	holds    map[string]int // writes that put a delivery into its target's lane
+	holds    map[string]int      // writes that put a delivery into its target's lane
+	history  map[string][]string // what was written of a delivery
 }
 
 func newInjector(seed uint64) *injector {
-	return &injector{seed: seed, calls: map[string]int{}, failed: map[string]int{}, holds: map[string]int{}}
+	return &injector{seed: seed, calls: map[string]int{}, failed: map[string]int{}, holds: map[string]int{}, history: map[string][]string{}}
 }
 
 // arm lets rules hold from now on, until disarm.
@@ -139,15 +141,17 @@ func (i *injector) note(request, reply any) {
 		done = func(n int) bool { return states[n].GetCode() == 0 }
 	}
 	for n, w := range writes {
-		// What is made held, or freed into its lane, costs no write more.
+		// What is made in its lane costs no write more.
 		if collection(w.GetUpdate().GetName()) != "deliveries" || w.GetCurrentDocument().GetUpdateTime() == nil || !done(n) {
 			continue
 		}
-		if d := decode(w.GetUpdate()); d.held() {
-			i.mu.Lock()
+		d := decode(w.GetUpdate())
+		i.mu.Lock()
+		i.history[d.id] = append(i.history[d.id], fmt.Sprintf("%s: %s, %d attempts, lane %s, held %t, due in %v", time.Now().Format(time.TimeOnly), d.state, d.attempts, d.lane, d.held(), time.Until(d.due)))
+		if d.held() {
 			i.holds[d.id]++
-			i.mu.Unlock()
 		}
+		i.mu.Unlock()
 	}
 }
 

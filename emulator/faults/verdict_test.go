@@ -237,7 +237,7 @@ func (w *world) checkHolds(s snapshot) {
 	defer w.inject.mu.Unlock()
 	for _, d := range s.documents {
 		if n := w.inject.holds[d.id]; n > d.attempts+1 {
-			w.t.Errorf("%s was put into its target's lane %d times for %d attempts", d.id, n, d.attempts)
+			w.t.Errorf("%s was put into its target's lane %d times for %d attempts:\n%s", d.id, n, d.attempts, strings.Join(w.inject.history[d.id], "\n"))
 		}
 	}
 }
