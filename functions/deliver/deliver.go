@@ -107,7 +107,7 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	}
 	k := key{seen.Instance, seen.Target}
 	<-d.work
-	start, ok := d.gate.enter(ctx, k)
+	start, ok := d.gate.enter(ctx, k, message.Release)
 	if ok {
 		result := d.call(ctx, j)
 		d.gate.leave(k, start)
@@ -119,6 +119,9 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 		return ctx.Err()
 	}
 	now := time.Now().UTC()
+	if message.Release { // the valve lets too many go
+		d.stamp(ctx, to.Valve, now)
+	}
 	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
 	if err := d.shut(ctx, to, valve); err != nil {
 		return err
