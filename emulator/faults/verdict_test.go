@@ -261,9 +261,9 @@ func (w *world) inTime(t *testing.T, name string, sent map[string]time.Time, mos
 	first, _, _ := w.sites[name].saw()
 	var worst time.Duration
 	for event, at := range sent {
-		worst = max(worst, first[event].Sub(at))
+		worst = max(worst, first[event].Sub(at)) // what never came is somebody else's complaint
 	}
 	if worst > most {
-		t.Errorf("%s waited %v", name, worst)
+		t.Errorf("an event for %s came after %v", name, worst)
 	}
 }

@@ -218,6 +218,32 @@ func (w *world) send(eventType, prefix string, n int) {
 	}
 }
 
+// stream publishes n events one after another, and says when each was acknowledged.
+func (w *world) stream(eventType string, n int, every time.Duration) map[string]time.Time {
+	w.t.Helper()
+	sent := map[string]time.Time{}
+	for range n {
+		prefix := fmt.Sprintf("%s-%d", strings.ReplaceAll(eventType, ".", "-"), len(w.sent)) // webhook-id writes a dot differently
+		w.send(eventType, prefix, 1)
+		sent[prefix+"-0"] = time.Now()
+		time.Sleep(every)
+	}
+	return sent
+}
+
+// redeliverAll puts back all that is dead for a target, as the caller's loop does it.
+func (w *world) redeliverAll(name string) {
+	w.t.Helper()
+	for token := ""; ; {
+		answer := w.api.must(w.t, "POST", "/v1/deliveries:redeliver", map[string]any{
+			"filter": map[string]any{"target": w.sites[name].target, "states": []string{"dead"}}, "pageToken": token,
+		})
+		if token, _ = answer["nextPageToken"].(string); token == "" {
+			return
+		}
+	}
+}
+
 // watchLetters subscribes to the dead letters.
 func (w *world) watchLetters() {
 	w.t.Helper()
