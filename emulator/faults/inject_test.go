@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -24,6 +25,7 @@ type rule struct {
 	first   int     // so many calls of each kind fail,
 	chance  float64 // and so many of the others
 	hangs   bool    // it does not answer while the rule holds
+	lost    bool    // a publish is answered well, and nothing comes of it
 }
 
 func (r rule) reaches(kind string) bool { return strings.HasPrefix(kind, r.kind) }
@@ -112,6 +114,12 @@ func (i *injector) unary(ctx context.Context, method string, request, reply any,
 		return nil
 	case r.hangs:
 		return hold(ctx, released)
+	case r.lost:
+		for n := range request.(*pubsubpb.PublishRequest).GetMessages() {
+			answer := reply.(*pubsubpb.PublishResponse)
+			answer.MessageIds = append(answer.MessageIds, fmt.Sprint("lost-", n))
+		}
+		return nil
 	case r.applied:
 		proto.Reset(reply.(proto.Message))
 	}

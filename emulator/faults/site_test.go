@@ -17,6 +17,7 @@ type behaviour func(c net.Conn, n int) bool
 
 // site is one target: a listener that speaks as much HTTP as its behaviour wants.
 type site struct {
+	address  string
 	endpoint string
 	target   string // its id
 
@@ -30,10 +31,16 @@ type site struct {
 	closed   bool
 }
 
-// serve makes a site of a listener until the test ends.
-func serve(t *testing.T, l net.Listener, endpoint string) *site {
+func newSite(endpoint string) *site {
+	return &site{endpoint: endpoint, behave: well, first: map[string]time.Time{}, answered: map[string]bool{}}
+}
+
+// serve answers on a listener until the test ends.
+func (s *site) serve(t *testing.T, l net.Listener) {
 	t.Helper()
-	s := &site{endpoint: endpoint, behave: well, first: map[string]time.Time{}, answered: map[string]bool{}, open: map[net.Conn]bool{}}
+	s.mu.Lock()
+	s.open, s.closed = map[net.Conn]bool{}, false
+	s.mu.Unlock()
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -51,7 +58,6 @@ func serve(t *testing.T, l net.Listener, endpoint string) *site {
 		s.close()
 		all.Wait()
 	})
-	return s
 }
 
 func (s *site) enter(c net.Conn) bool {
@@ -243,13 +249,23 @@ func flaps(period time.Duration) behaviour {
 	}
 }
 
-// fails every so many requests.
+// failsEach so many requests.
 func failsEach(every int) behaviour {
 	return func(c net.Conn, n int) bool {
 		if n%every == 0 {
 			return answers(http.StatusBadGateway)(c, n)
 		}
 		return well(c, n)
+	}
+}
+
+// worksEach so many requests, and fails in between.
+func worksEach(every int) behaviour {
+	return func(c net.Conn, n int) bool {
+		if n%every == 0 {
+			return well(c, n)
+		}
+		return answers(http.StatusBadGateway)(c, n)
 	}
 }
 
