@@ -10,6 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/callout-dev/callout/emulator/firestore"
+	"github.com/callout-dev/callout/emulator/pubsub"
 )
 
 // What an installation on one machine calls things.
@@ -44,6 +49,10 @@ type Config struct {
 	NewListener func(address string) (net.Listener, error)
 	Targets     *http.Client
 	NewKey      func() (*rsa.PrivateKey, error)
+	// Also for tests: what stands between the functions of this process and their two services, and how these two misbehave.
+	Dial             []grpc.DialOption
+	HostileFirestore *firestore.Hostile
+	HostilePubSub    *pubsub.Hostile
 }
 
 // check refuses what would only fail later.

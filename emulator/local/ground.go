@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -72,11 +73,11 @@ func (g *ground) open(c Config, api string) error {
 	if err != nil {
 		return err
 	}
-	g.firestore, err = firestore.New(firestore.Options{Store: g.store, Indexes: indexes, Strict: true, History: c.History, Log: c.Log})
+	g.firestore, err = firestore.New(firestore.Options{Store: g.store, Indexes: indexes, Strict: true, History: c.History, Hostile: c.HostileFirestore, Log: c.Log})
 	if err != nil {
 		return err
 	}
-	g.pubsub, err = pubsub.New(g.store, pubsub.Options{Transport: g.push, Tokens: g.issuer, Log: c.Log})
+	g.pubsub, err = pubsub.New(g.store, pubsub.Options{Transport: g.push, Tokens: g.issuer, Hostile: c.HostilePubSub, Log: c.Log})
 	if err != nil {
 		return err
 	}
@@ -112,8 +113,9 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 	}
 	direct := &memnet.Direct{MaxRequestBytes: pubsub.MaxRequestBytes, Workers: g.workers}
 	register(direct)
-	conn, err := grpc.NewClient("passthrough:///"+name, grpc.WithContextDialer(memory.DialAddr),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithUnaryInterceptor(direct.Intercept))
+	options := append(slices.Clone(c.Dial), grpc.WithContextDialer(memory.DialAddr),
+		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithChainUnaryInterceptor(direct.Intercept))
+	conn, err := grpc.NewClient("passthrough:///"+name, options...)
 	return s, conn, err
 }
 

@@ -107,7 +107,7 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	}
 	k := key{seen.Instance, seen.Target}
 	d.desk.leave()
-	start, rate, ok := d.gate.enter(ctx, k)
+	start, rate, ok := d.gate.enter(ctx, k, message.Release)
 	var result call.Result
 	if ok {
 		result = d.call(ctx, j)
@@ -123,6 +123,9 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 		return ctx.Err()
 	}
 	now := time.Now().UTC()
+	if message.Release { // the valve lets too many go
+		d.stamp(ctx, to.Valve, now)
+	}
 	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
 	valve.Rate = max(valve.Rate, rate) // what it does already need not be proved again
 	if err := d.shut(ctx, to, valve); err != nil {

@@ -81,9 +81,10 @@ func remember[K comparable, V any]() *simplelru.LRU[K, V] {
 }
 
 // enter lets a call begin, after a moment if need be: what is fast makes room by then. It refuses where the target has its share of calls and
-// keeps it, or is stuck; rate is how many calls a second ended meanwhile. Leave afterwards, with the time that it gives.
-func (g *gate) enter(ctx context.Context, k key) (start time.Time, rate int, ok bool) {
-	t := g.join(k, time.Now())
+// keeps it, or is stuck; rate is how many calls a second ended meanwhile. What a sweeper released through the target's valve may try a stuck
+// one, for the valve says how many try. Leave afterwards, with the time that it gives.
+func (g *gate) enter(ctx context.Context, k key, released bool) (start time.Time, rate int, ok bool) {
+	t := g.join(k, time.Now(), released)
 	if t == nil {
 		return start, 0, false
 	}
@@ -122,8 +123,8 @@ func (g *gate) ended(t *traffic) int {
 	return t.ended
 }
 
-// join is the traffic of a target, nil if the target is stuck.
-func (g *gate) join(k key, now time.Time) *traffic {
+// join is the traffic of a target, nil if the target is stuck and this is not a release.
+func (g *gate) join(k key, now time.Time, released bool) *traffic {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.underway[k]
@@ -131,7 +132,7 @@ func (g *gate) join(k key, now time.Time) *traffic {
 		t = &traffic{room: semaphore.NewWeighted(ledger.Share)}
 		g.underway[k] = t
 	}
-	if len(t.starts) >= maxStuck && now.Sub(t.starts[maxStuck-1]) > stuckAfter {
+	if !released && len(t.starts) >= maxStuck && now.Sub(t.starts[maxStuck-1]) > stuckAfter {
 		return nil
 	}
 	t.users++

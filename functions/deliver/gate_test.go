@@ -24,24 +24,24 @@ func TestShareOfATarget(t *testing.T) {
 		g, got := newGate(), 0
 		var starts []time.Time
 		for range ledger.Share {
-			if start, _, ok := g.enter(t.Context(), one()); ok {
+			if start, _, ok := g.enter(t.Context(), one(), false); ok {
 				starts = append(starts, start)
 				got++
 			}
 		}
 		began := time.Now()
-		if _, _, ok := g.enter(t.Context(), one()); ok || got != ledger.Share || time.Since(began) != step {
+		if _, _, ok := g.enter(t.Context(), one(), false); ok || got != ledger.Share || time.Since(began) != step {
 			t.Errorf("%d at once, and one more: %t after %v", got, ok, time.Since(began))
 		}
 		for _, other := range []key{{"other", "t1"}, {"default", "t2"}} {
-			if start, _, ok := g.enter(t.Context(), other); !ok {
+			if start, _, ok := g.enter(t.Context(), other, false); !ok {
 				t.Errorf("%v is kept out", other)
 			} else {
 				g.leave(other, start)
 			}
 		}
 		time.AfterFunc(step/2, func() { g.leave(one(), starts[0]) })
-		start, _, ok := g.enter(t.Context(), one())
+		start, _, ok := g.enter(t.Context(), one(), false)
 		if !ok {
 			t.Fatal("one left, and none came in")
 		}
@@ -53,7 +53,7 @@ func TestShareOfATarget(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, _, ok := g.enter(ctx, one()); len(g.underway) != 0 && !ok {
+		if _, _, ok := g.enter(ctx, one(), false); len(g.underway) != 0 && !ok {
 			t.Error("traffic is kept for one who gave up")
 		}
 	})
@@ -68,7 +68,7 @@ func TestFastTargetsAreWaitedFor(t *testing.T) {
 			var entered atomic.Int64
 			for range 3 * ledger.Share {
 				all.Go(func() {
-					start, _, ok := g.enter(t.Context(), one())
+					start, _, ok := g.enter(t.Context(), one(), false)
 					if !ok {
 						return
 					}
@@ -90,7 +90,7 @@ func TestStuckTargetsAreKeptOut(t *testing.T) {
 		g := newGate()
 		var starts []time.Time
 		enter := func() bool {
-			start, _, ok := g.enter(t.Context(), one())
+			start, _, ok := g.enter(t.Context(), one(), false)
 			if ok {
 				starts = append(starts, start)
 			}
@@ -109,7 +109,11 @@ func TestStuckTargetsAreKeptOut(t *testing.T) {
 		if enter() {
 			t.Error("let in beside eight that are stuck")
 		}
+		if _, ok := g.enter(t.Context(), one(), true); !ok {
+			t.Error("a release is kept out of a stuck target")
+		}
 		g.leave(one(), starts[0])
+		g.leave(one(), starts[1])
 		if !enter() {
 			t.Error("kept out beside seven that are stuck")
 		}
@@ -123,7 +127,7 @@ func TestNothingIsKeptOfWhatIsOver(t *testing.T) {
 		all.Go(func() {
 			k := key{"default", action.TargetID(fmt.Sprint(i % 5))}
 			for range 100 {
-				if start, _, ok := g.enter(t.Context(), k); ok {
+				if start, _, ok := g.enter(t.Context(), k, false); ok {
 					g.leave(k, start)
 				}
 				g.note(k, true)

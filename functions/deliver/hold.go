@@ -40,6 +40,16 @@ func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve act
 	return nil
 }
 
+// stamp notes on a valve that what it released found no room, so that it slows down: each such release costs two writes.
+func (d *Deliverer) stamp(ctx context.Context, valve action.Valve, now time.Time) {
+	if !valve.Shut() || !d.gate.mayStamp(key{valve.Instance, valve.Target}, false, now) {
+		return
+	}
+	if err := d.Ledger.StampValve(ctx, valve, false, false, now); err != nil {
+		d.Log.WarnContext(ctx, "valve not written", logging.Target, valve.Target, logging.Err, err)
+	}
+}
+
 func (d *Deliverer) forget(valve action.Valve) {
 	d.Routes.Forget(action.Change{Instance: valve.Instance, Kind: action.ChangeValve, ID: string(valve.Target)})
 }

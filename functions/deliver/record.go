@@ -36,7 +36,7 @@ func (d *Deliverer) record(ctx context.Context, j job, a action.Attempt, retryAf
 			return seen.Delivery, readErr
 		}
 		if again.State.Final() || has(again.Delivery, a) {
-			return again.Delivery, nil
+			return again.Delivery, d.free(ctx, again.Delivery) // what the save freed, if it was applied, nobody was told of
 		}
 		seen = again
 	}
