@@ -138,7 +138,7 @@ func (s *Sweeper) gather(ctx context.Context, v action.Valve) error {
 	var changes []ledger.Change
 	for _, d := range waiting {
 		if d.State == action.Retrying && d.Held == "" && s.Ledger.Rules().Scheduled(d.Delivery) {
-			changes = append(changes, ledger.Change{Seen: d, Next: ledger.Hold(d.Delivery, v.Reason)})
+			changes = append(changes, ledger.Change{Seen: d, Next: ledger.Hurry(d.Delivery, v.Reason)})
 		}
 	}
 	for part := range slices.Chunk(changes, batch) {

@@ -78,7 +78,7 @@ type Delivery struct {
 	Reason string
 	// Attempts holds what was tried, the oldest first; the last one's Number is how many there were.
 	Attempts []Attempt
-	// Before is how many attempts were made before it was last put back by hand: the schedule counts from there.
+	// Before is how many attempts the schedule does not count: those before it was last put back by hand, and those that came early.
 	Before int
 	// Follows is the delivery of the interrupting target before this one, "" for none; Waits says that its success has not come yet.
 	Follows DeliveryID

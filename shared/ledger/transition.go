@@ -112,6 +112,13 @@ func Hold(d action.Delivery, reason action.Hold) action.Delivery {
 	return d
 }
 
+// Hurry puts a delivery that waits for its next attempt into its target's lane, because the target has come back. The attempt that it gets
+// early is not one of its schedule: a target that comes and goes must not use that up.
+func Hurry(d action.Delivery, reason action.Hold) action.Delivery {
+	d.Before++
+	return Hold(d, reason)
+}
+
 // Claim moves an unfinished delivery into the future, where nobody else looks while it is worked on. One that was held stays in its lane:
 // what is due there later than now is what is under way.
 func Claim(d action.Delivery, now time.Time) action.Delivery {

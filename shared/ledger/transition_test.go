@@ -308,6 +308,11 @@ func TestHoldAndClaimAndFree(t *testing.T) {
 	if claimed.Lane != held.Lane || !claimed.Due.Equal(later.Add(ledger.ClaimTime)) {
 		t.Errorf("claimed: %+v", claimed)
 	}
+	hurried := ledger.Hurry(d, action.HoldFailing)
+	invariantA(t, hurried)
+	if once := r.After(hurried, ledger.Report{Attempt: attempt(500, action.Failed)}, later); once.State != action.Retrying || !once.Due.Equal(later.Add(time.Second)) || once.Tried() != 2 {
+		t.Errorf("an early attempt used up the schedule: %+v", once)
+	}
 	if again := r.After(claimed, ledger.Report{Attempt: attempt(500, action.Failed), Schedule: ledger.Schedule{1, time.Minute}}, later); again.Lane != "s0" || again.Held != "" ||
 		!again.Due.Equal(later.Add(time.Minute)) {
 		t.Errorf("with the target's own schedule: %+v", again)
