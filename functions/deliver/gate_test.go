@@ -109,7 +109,7 @@ func TestStuckTargetsAreKeptOut(t *testing.T) {
 		if enter() {
 			t.Error("let in beside eight that are stuck")
 		}
-		if _, ok := g.enter(t.Context(), one(), true); !ok {
+		if _, _, ok := g.enter(t.Context(), one(), true); !ok {
 			t.Error("a release is kept out of a stuck target")
 		}
 		g.leave(one(), starts[0])
