@@ -154,7 +154,7 @@ func (c *Clients) openPubSub(ctx context.Context, conn *grpc.ClientConn) error {
 		return err
 	}
 	c.Queue = queue.New(client)
-	c.closers = append(c.closers, client.Close, func() error { c.Queue.Close(); return nil })
+	c.closers = append(c.closers, client.Close)
 	return nil
 }
 

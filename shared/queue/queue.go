@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"cloud.google.com/go/pubsub/v2"
+	apiv1 "cloud.google.com/go/pubsub/v2/apiv1"
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -31,10 +33,13 @@ const (
 func Topics() []Topic { return []Topic{Events, Deliveries, DeliveriesSlow, Ticks, DeadLetters} }
 
 const (
-	// delay is how long the client may wait for more messages before it sends: long enough to batch under load, too short to notice.
-	delay = 200 * time.Microsecond
 	// publishTime bounds one publish with all its retries.
 	publishTime = 5 * time.Second
+	// maxMessages and maxBytes are how much one request takes: Pub/Sub's limits are 1,000 messages and 10 MB.
+	maxMessages = 1000
+	maxBytes    = 9 << 20
+	// overhead is more than the encoding of a message needs besides its data and attributes.
+	overhead = 64
 )
 
 // Message is what is published, and what a push brings.
@@ -48,33 +53,53 @@ type Message struct {
 	Subscription string
 }
 
-// Queue publishes to the topics of one project.
+// Queue publishes to the topics of one project. It asks the service directly: the client's publisher waits for more messages to come, and
+// whoever publishes here waits for the answer, and has all of its messages together.
 type Queue struct {
-	client     *pubsub.Client
-	mu         sync.Mutex
-	publishers map[Topic]*pubsub.Publisher
-	woken      time.Time
+	client  *apiv1.TopicAdminClient
+	project string
+
+	mu    sync.Mutex
+	woken time.Time
 }
 
-// New makes a queue. Close it before its client.
+// New makes a queue.
 func New(client *pubsub.Client) *Queue {
-	return &Queue{client: client, publishers: map[Topic]*pubsub.Publisher{}}
+	return &Queue{client: client.TopicAdminClient, project: client.Project()}
 }
 
 // Publish puts messages on a topic and waits until Pub/Sub has accepted all of them. Unavailable: some or none were accepted, and the
 // same call may be made again.
 func (q *Queue) Publish(ctx context.Context, topic Topic, messages ...Message) error {
-	publisher := q.publisher(topic)
-	results := make([]*pubsub.PublishResult, len(messages))
-	for i, m := range messages {
-		results[i] = publisher.Publish(ctx, &pubsub.Message{Data: m.Data, Attributes: m.Attributes})
-	}
-	for _, result := range results {
-		if _, err := result.Get(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	for len(messages) > 0 {
+		n := fit(messages)
+		request := &pubsubpb.PublishRequest{Topic: "projects/" + q.project + "/topics/" + string(topic)}
+		for _, m := range messages[:n] {
+			request.Messages = append(request.Messages, &pubsubpb.PubsubMessage{Data: m.Data, Attributes: m.Attributes})
+		}
+		if _, err := q.client.Publish(ctx, request); err != nil {
 			return mapError(topic, err)
 		}
+		messages = messages[n:]
 	}
 	return nil
+}
+
+// fit is how many of the messages go into one request: one at the least.
+func fit(messages []Message) int {
+	size := 0
+	for i, m := range messages[:min(len(messages), maxMessages)] {
+		size += overhead + len(m.Data)
+		for k, v := range m.Attributes {
+			size += overhead + len(k) + len(v)
+		}
+		if size > maxBytes && i > 0 {
+			return i
+		}
+	}
+	return min(len(messages), maxMessages)
 }
 
 func mapError(topic Topic, err error) error {
@@ -86,28 +111,6 @@ func mapError(topic Topic, err error) error {
 		kind = errs.Canceled
 	}
 	return errs.New(kind, "", "the queue takes no messages; try again").Because(fmt.Errorf("publish to %s: %w", topic, err))
-}
-
-func (q *Queue) publisher(topic Topic) *pubsub.Publisher {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	p := q.publishers[topic]
-	if p == nil {
-		p = q.client.Publisher(string(topic))
-		p.PublishSettings.DelayThreshold = delay
-		p.PublishSettings.Timeout = publishTime
-		q.publishers[topic] = p
-	}
-	return p
-}
-
-// Close sends what is still buffered and stops.
-func (q *Queue) Close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, p := range q.publishers {
-		p.Stop()
-	}
 }
 
 // push is the body of a wrapped push request.
