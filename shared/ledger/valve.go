@@ -42,7 +42,7 @@ type Turn struct {
 // Turned decides about a valve: an open one tries one delivery at a time, ever more rarely; a success makes it drain, at a rate that doubles
 // each second while it goes well and halves when it does not; a lane that stays empty closes it.
 func Turned(v action.Valve, l Look, now time.Time) Turn {
-	good, bad := v.LastGood.After(v.Judged), v.LastBad.After(v.Judged)
+	good, bad := since(v.LastGood, v.Judged), since(v.LastBad, v.Judged)
 	v.Judged = now
 	switch v.State {
 	case action.ValveOpen:
@@ -54,6 +54,9 @@ func Turned(v action.Valve, l Look, now time.Time) Turn {
 		return Turn{Valve: v}
 	}
 }
+
+// since says whether something happened after the last look; at the same microsecond counts, for what was released then may have been as fast.
+func since(at, judged time.Time) bool { return !at.IsZero() && !at.Before(judged) }
 
 func probe(v action.Valve, l Look, good bool, now time.Time) Turn {
 	switch {

@@ -49,6 +49,7 @@ func TestTurned(t *testing.T) {
 		{"open, the last try is under way", failing(), ledger.Look{Due: true, Underway: 1}, 5 * s, result{action.ValveOpen, 0, s, 0, 0, false}},
 		{"open, nothing to try with", failing(), ledger.Look{}, 5 * s, result{action.ValveDraining, 1, s, 0, 0, false}},
 		{"open, a try succeeded", good(failing()), held, 2 * s, result{action.ValveDraining, 1, s, 1, 1, false}},
+		{"open, a try succeeded at once", at(failing(), func(v *action.Valve) { v.LastGood = now }), held, time.Second, result{action.ValveDraining, 1, s, 1, 1, false}},
 		{"open, a try failed", bad(failing()), held, 2 * s, result{action.ValveOpen, 0, 3 * s, 0, 0, false}},
 		{"draining well", good(rate(8)), held, 2 * s, result{action.ValveDraining, 16, s, 16, 16, false}},
 		{"draining, nobody knows how", rate(8), held, 2 * s, result{action.ValveDraining, 8, s, 8, 8, false}},
