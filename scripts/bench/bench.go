@@ -63,14 +63,14 @@ func (b *bench) measure(ctx context.Context) error {
 			if !b.plan.has(s.part) {
 				continue
 			}
-			if err := errors.Join(s.run(ctx, round), b.judge(ctx)); err != nil {
+			if err := s.run(ctx, round); err != nil {
 				return fmt.Errorf("%s: %w", s.part, err)
 			}
 			fmt.Fprintf(b.notes, "round %d: %s done\n", round+1, s.part)
 		}
 	}
 	if b.plan.has(partLedger) {
-		if err := errors.Join(b.measureLedger(ctx), b.judge(ctx)); err != nil {
+		if err := b.measureLedger(ctx); err != nil {
 			return fmt.Errorf("%s: %w", partLedger, err)
 		}
 	}
@@ -94,15 +94,6 @@ func (b *bench) introduce() {
 	if p.has(partNeighbour) {
 		fmt.Fprintf(b.out, "neighbour: %d events/s to one target for %s, beside another one that misbehaves\n", neighbourRate, p.neighbourTime)
 	}
-}
-
-// judge says when the target in good standing is held all the same: what was measured then is how fast a valve lets deliveries through.
-func (b *bench) judge(ctx context.Context) error {
-	v, err := b.client.valve(ctx, b.good)
-	if err == nil && v.State != "" {
-		fmt.Fprintf(b.out, "NOTE: the good target has a valve, %s (%s): the machine was too slow for its deliveries\n", v.State, v.Reason)
-	}
-	return err
 }
 
 func (b *bench) measureLatency(ctx context.Context, _ int) error {

@@ -87,6 +87,9 @@ func (b *bench) latency(ctx context.Context, kind string, rate int, d time.Durat
 
 // throughput sends as fast as events are taken: how many a second, from the first publish to the last arrival.
 func (b *bench) throughput(ctx context.Context, kind func(n int) string) (float64, error) {
+	if err := b.await(ctx); err != nil {
+		return 0, err
+	}
 	events := newEvents(b.plan.events, kind)
 	batches := make(chan []event)
 	group, groupCtx := errgroup.WithContext(ctx)
@@ -125,5 +128,6 @@ func (b *bench) throughput(ctx context.Context, kind func(n int) string) (float6
 			last = at
 		}
 	}
-	return float64(len(events)) / last.Sub(start).Seconds(), nil
+	rate := float64(len(events)) / last.Sub(start).Seconds()
+	return rate, b.judge(ctx, rate)
 }

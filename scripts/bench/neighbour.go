@@ -61,7 +61,8 @@ func (b *bench) measureNeighbour(ctx context.Context, _ int) error {
 		b.report.add(n.name+": p50 / control", "x", p50/control50)
 		b.report.addAgainst(n.name+": p99 / control", "x", p99/control99, bar{limit: neighbourBar, most: true})
 		if n.rate != neighbourRate {
-			b.report.add(fmt.Sprintf("%s: p99 / control at %d/s", n.name, neighbourRate), "x", p99/quiet99)
+			// The machine may be too slow for so many deliveries; then its own control is a low bar.
+			b.report.addAgainst(fmt.Sprintf("%s: p99 / control at %d/s", n.name, neighbourRate), "x", p99/quiet99, bar{limit: neighbourBar, most: true})
 		}
 		b.report.addAgainst(n.name+": calls at once", "", float64(result.most), bar{limit: shareBar, most: true})
 		b.report.add(n.name+": calls in all", "", float64(result.calls))
