@@ -15,10 +15,13 @@ import (
 )
 
 const (
-	// A call waits for others of the same target to end, step by step, as long as they do: that many in a step are, by Little's law, calls
-	// of less than 800 ms, and then it is us that the call waits for. A step is short: others wait for its slot.
-	step     = 100 * time.Millisecond
+	// A call waits for others of the same target to end, as long as they do: that many in a while are, by Little's law, calls of less than
+	// 800 ms, and then it is us that the call waits for. A while is short: others wait for its slot. It is made of steps, so that a process
+	// which gets no processor does not take its own stillness for the target's.
+	while    = steps * step
 	steps    = 10
+	step     = 10 * time.Millisecond
+	whiles   = 10
 	progress = ledger.Share / 8
 	// stuckAfter and maxStuck: that many attempts of one target that have lasted so long show that it is slow.
 	stuckAfter = time.Second
@@ -89,12 +92,12 @@ func (g *gate) enter(ctx context.Context, k key, released bool) (start time.Time
 		return start, 0, false
 	}
 	entered := false
-	for range steps {
-		before := g.ended(t)
+	for range whiles {
+		began, before := time.Now(), g.ended(t)
 		entered = t.wait(ctx)
 		ended := g.ended(t) - before
 		if entered || ended < progress {
-			rate = ended * int(time.Second/step)
+			rate = int(float64(ended) / time.Since(began).Seconds())
 			break
 		}
 	}
@@ -109,8 +112,20 @@ func (g *gate) enter(ctx context.Context, k key, released bool) (start time.Time
 	return start, rate, true
 }
 
-// wait waits a step for room.
+// wait waits a while for room.
 func (t *traffic) wait(ctx context.Context) bool {
+	for range steps {
+		if t.waitStep(ctx) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *traffic) waitStep(ctx context.Context) bool {
+	if t.room.TryAcquire(1) {
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, step)
 	defer cancel()
 	return t.room.Acquire(ctx, 1) == nil

@@ -30,7 +30,7 @@ func TestShareOfATarget(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if _, _, ok := g.enter(t.Context(), one(), false); ok || got != ledger.Share || time.Since(began) != step {
+		if _, _, ok := g.enter(t.Context(), one(), false); ok || got != ledger.Share || time.Since(began) != while {
 			t.Errorf("%d at once, and one more: %t after %v", got, ok, time.Since(began))
 		}
 		for _, other := range []key{{"other", "t1"}, {"default", "t2"}} {
@@ -40,7 +40,7 @@ func TestShareOfATarget(t *testing.T) {
 				g.leave(other, start)
 			}
 		}
-		time.AfterFunc(step/2, func() { g.leave(one(), starts[0]) })
+		time.AfterFunc(while/2, func() { g.leave(one(), starts[0]) })
 		start, _, ok := g.enter(t.Context(), one(), false)
 		if !ok {
 			t.Fatal("one left, and none came in")
