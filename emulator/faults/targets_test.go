@@ -28,7 +28,7 @@ func TestTargets(t *testing.T) {
 		{name: "answers 500", behave: always(answers(http.StatusInternalServerError))},
 		{name: "answers 302", behave: always(answers(http.StatusFound))},
 		{name: "asks to be left alone for two hours", behave: always(busy(7200))},
-		{name: "is up for a minute and down for a minute", behave: func() behaviour { return flaps(time.Minute) }},
+		{name: "is up for three seconds and down for three", behave: func() behaviour { return flaps(3 * time.Second) }},
 		{name: "fails every second call", behave: always(failsEach(2))},
 		{name: "fails nine calls of ten", behave: always(worksEach(10))},
 		{name: "takes 900 ms", behave: always(takes(900*time.Millisecond, well))},

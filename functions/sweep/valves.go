@@ -129,15 +129,16 @@ func (s *Sweeper) lane(ctx context.Context, lane string, now time.Time) (ledger.
 }
 
 // gather puts into the lane of a target that has come back what waits for its next attempt elsewhere, so that one drain brings all of it; not
-// what the target itself asked to be spared for longer.
+// what the target itself asked to be spared for longer, nor what waits long beside the time that it was away.
 func (s *Sweeper) gather(ctx context.Context, v action.Valve) error {
 	waiting, err := s.Ledger.Unfinished(ctx, v.Instance, v.Target, maxGather)
 	if err != nil {
 		return err
 	}
+	now := time.Now()
 	var changes []ledger.Change
 	for _, d := range waiting {
-		if d.State == action.Retrying && d.Held == "" && s.Ledger.Rules().Scheduled(d.Delivery) {
+		if d.State == action.Retrying && d.Held == "" && s.Ledger.Rules().Scheduled(d.Delivery, v.Since, now) {
 			changes = append(changes, ledger.Change{Seen: d, Next: ledger.Hurry(d.Delivery, v.Reason)})
 		}
 	}

@@ -167,16 +167,23 @@ func (r Rules) After(d action.Delivery, report Report, now time.Time) action.Del
 	return schedule(d, due)
 }
 
-// Scheduled says whether a retrying delivery waits for its schedule, and not for longer because its target asked for that, nor because it is
-// claimed already.
-func (r Rules) Scheduled(d action.Delivery) bool {
+// hurry is how many times as long as a target's trouble a wait may be that its return ends: a target that comes and goes each few seconds
+// would else use up within minutes the attempts of days.
+const hurry = 8
+
+// Scheduled says whether a retrying delivery waits for its schedule, and the return of a target that was in trouble since then may end its
+// wait: not one that is long beside the trouble, nor one that the target asked for, nor that of a delivery that is claimed already.
+func (r Rules) Scheduled(d action.Delivery, since, now time.Time) bool {
 	if d.State != action.Retrying || len(d.Attempts) == 0 {
 		return false
 	}
 	last := d.Attempts[len(d.Attempts)-1]
 	ended := last.Start.Add(last.Took)
 	wait, more := r.Schedule.wait(last.Number - d.Before)
-	return more && d.Due.Sub(ended) <= wait+wait/8
+	if !more || d.Due.Sub(ended) > wait+wait/8 {
+		return false
+	}
+	return max(now.Sub(ended), now.Sub(since)) >= wait/hurry
 }
 
 // Last is when an unfinished delivery is given up: a day before the record of its event ends.

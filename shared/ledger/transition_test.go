@@ -391,8 +391,14 @@ func TestScheduled(t *testing.T) {
 		"delivered":                 {r.After(first, ledger.Report{Attempt: attempt(200, action.Success)}, now), false},
 		"put back, not tried since": {ledger.Again(r.Kill(first, "x", now), false, now), false},
 	} {
-		if got := r.Scheduled(tt.d); got != tt.want {
+		if got := r.Scheduled(tt.d, now, now.Add(8*time.Minute)); got != tt.want {
 			t.Errorf("%s: %t", name, got)
+		}
+		if name == "failed twice" && r.Scheduled(tt.d, now, now.Add(7*time.Minute)) {
+			t.Errorf("%s: an hour's wait is ended by a trouble of seven minutes", name)
+		}
+		if name == "failed twice" && !r.Scheduled(tt.d, now.Add(-8*time.Minute), now.Add(time.Second)) {
+			t.Errorf("%s: an hour's wait is not ended by a trouble of eight minutes", name)
 		}
 	}
 }
