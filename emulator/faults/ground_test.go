@@ -31,6 +31,7 @@ func plain(t *testing.T, seed uint64, change func(*local.Config)) *world {
 
 // TestHostilePushes: pushes come twice, late, in another order and again though they were acknowledged.
 func TestHostilePushes(t *testing.T) {
+	wide(t)
 	for name, h := range map[string]pubsub.Hostile{
 		"each push comes twice":                              {Duplicate: 1},
 		"pushes come late, up to ten minutes, and reordered": {Reorder: 0.5, Delay: 0.5, MostDelay: 10 * time.Minute},
@@ -46,7 +47,7 @@ func TestHostilePushes(t *testing.T) {
 				w.stream("order.created", scale(), 200*time.Millisecond)
 				time.Sleep(30 * time.Minute)
 				w.sites["away"].become(well)
-				record(t, w.judge(name, expectation{unbounded: true}))
+				record(t, w.judge(groupGround, name, expectation{unbounded: true}))
 			})
 		})
 	}
@@ -54,6 +55,7 @@ func TestHostilePushes(t *testing.T) {
 
 // TestHostileFirestore: the database itself aborts, refuses and forgets to answer.
 func TestHostileFirestore(t *testing.T) {
+	wide(t)
 	inBubble(t, func(t *testing.T, seed uint64) {
 		w := plain(t, seed, func(c *local.Config) {
 			c.HostileFirestore = &firestore.Hostile{Seed: seed, Abort: 0.1, Before: 0.1, After: 0.1}
@@ -61,12 +63,13 @@ func TestHostileFirestore(t *testing.T) {
 		w.stream("order.created", scale(), 200*time.Millisecond)
 		time.Sleep(30 * time.Minute)
 		w.sites["away"].become(well)
-		record(t, w.judge("a database that aborts, refuses and forgets to answer, a tenth of the commits each", expectation{unbounded: true}))
+		record(t, w.judge(groupGround, "a database that aborts, refuses and forgets to answer, a tenth of the commits each", expectation{unbounded: true}))
 	})
 }
 
 // TestOutages: the services are away, or do not answer, or messages are gone for good, while events come in as far as they can.
 func TestOutages(t *testing.T) {
+	wide(t)
 	database := func(r rule) []rule {
 		var rules []rule
 		for _, kind := range []string{"commit", "batch", "get", query, count} {
@@ -103,7 +106,7 @@ func TestOutages(t *testing.T) {
 				w.inject.disarm()
 				w.sites["away"].become(well)
 				w.stream("order.created", scale()/2, 200*time.Millisecond)
-				record(t, w.judge(name, expectation{unbounded: true}))
+				record(t, w.judge(groupGround, name, expectation{unbounded: true}))
 			})
 		})
 	}
@@ -121,12 +124,13 @@ func TestRestarts(t *testing.T) {
 			w.start()
 		}
 		w.sites["away"].become(well)
-		record(t, w.judge("five stops and starts on the same data, an hour of clock between them", expectation{}))
+		record(t, w.judge(groupGround, "five stops and starts on the same data, an hour of clock between them", expectation{}))
 	})
 }
 
 // TestClockGoesBack: at the second start the clock shows the time of the first one.
 func TestClockGoesBack(t *testing.T) {
+	wide(t)
 	data := t.TempDir()
 	durable := func(c *local.Config) { c.Data = data }
 	var before *world
@@ -147,6 +151,6 @@ func TestClockGoesBack(t *testing.T) {
 		w.adopt(before)
 		w.sites["away"].become(well)
 		w.stream("order.created", scale()/2, 10*time.Millisecond)
-		record(t, w.judge("a restart on a clock that went back two hours", expectation{unbounded: true}))
+		record(t, w.judge(groupGround, "a restart on a clock that went back two hours", expectation{unbounded: true}))
 	})
 }

@@ -22,7 +22,8 @@ func TestKilledEmulator(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: builds and runs programs")
 	}
-	rounds := 3
+	t.Parallel()
+	rounds := 2
 	if *report {
 		rounds = 10
 	}
@@ -55,6 +56,7 @@ func TestKilledFunctions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: builds and runs programs")
 	}
+	t.Parallel()
 	rounds := 1
 	if *report {
 		rounds = 4
@@ -117,7 +119,7 @@ func finish(t *testing.T, name string, kills int, a *api, l *load, sites ...*sit
 	t.Helper()
 	began := time.Now()
 	byState := awaitFinal(t, a)
-	r := result{scenario: name, faults: fmt.Sprint(kills, " kills"), events: len(l.acked), byState: byState, quiet: time.Since(began)}
+	r := result{group: groupKills, scenario: name, faults: fmt.Sprint(kills, " kills"), events: len(l.acked), byState: byState, quiet: time.Since(began)}
 	for _, n := range byState {
 		r.accepted += n
 	}
@@ -130,7 +132,6 @@ func finish(t *testing.T, name string, kills int, a *api, l *load, sites ...*sit
 		r.calls += calls
 		r.repeated += repeated
 	}
-	r.failed = t.Failed()
 	record(t, r)
 	t.Logf("%d of %d events were acknowledged", len(l.acked), l.tried)
 }

@@ -55,10 +55,11 @@ var mayDie = []string{"never", "doomed"}
 var failures = []codes.Code{codes.Aborted, codes.Unavailable, codes.DeadlineExceeded}
 
 func TestWholeLife(t *testing.T) {
+	wide(t)
 	inBubble(t, func(t *testing.T, seed uint64) {
 		w := newWorld(t, seed, quick)
 		wholeLife(w, scale(), func() {})
-		record(t, w.judge("nothing is broken", expectation{mayDie: mayDie}))
+		record(t, w.judge(groupLife, "nothing is broken", expectation{mayDie: mayDie}))
 		for _, kind := range append(writing(), reading()...) {
 			if w.inject.calls[kind] == 0 {
 				t.Errorf("%s does not occur: breaking it shows nothing", kind)
@@ -69,6 +70,7 @@ func TestWholeLife(t *testing.T) {
 
 // TestRPCs breaks each kind of RPC in each way.
 func TestRPCs(t *testing.T) {
+	wide(t)
 	type row struct {
 		kind    string
 		applied bool
@@ -88,9 +90,6 @@ func TestRPCs(t *testing.T) {
 			how = "applied, reported failed"
 		}
 		name := fmt.Sprintf("%s, %s, %v", r.kind, how, r.code)
-		if !chosen(n) {
-			continue
-		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, seed uint64) {
@@ -98,8 +97,8 @@ func TestRPCs(t *testing.T) {
 				wholeLife(w, scale(), func() {
 					w.inject.arm(rule{kind: r.kind, applied: r.applied, code: r.code, first: 12, chance: 0.2})
 				})
-				result := w.judge(name, expectation{mayDie: mayDie, unbounded: true})
-				if injectedTotal(w.inject.injected()) == 0 {
+				result := w.judge(groupLife, name, expectation{mayDie: mayDie, unbounded: true})
+				if sum(w.inject.injected()) == 0 {
 					t.Error("nothing was broken: no such call")
 				}
 				record(t, result)
@@ -128,7 +127,7 @@ func TestManyRPCs(t *testing.T) {
 			inBubble(t, func(t *testing.T, seed uint64) {
 				w := newWorld(t, seed, quick)
 				wholeLife(w, scale(), func() { w.inject.arm(rules...) })
-				record(t, w.judge(name, expectation{mayDie: mayDie, unbounded: true}))
+				record(t, w.judge(groupLife, name, expectation{mayDie: mayDie, unbounded: true}))
 			})
 		})
 	}

@@ -35,6 +35,9 @@ func TestTargets(t *testing.T) {
 		{name: "takes 4.9 s, and fails", behave: always(takes(4900*time.Millisecond, answers(http.StatusBadGateway)))},
 		{name: "does another thing with each call", behave: always(anything)},
 	} {
+		if !some(n, 8) {
+			continue
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T, seed uint64) {
@@ -45,7 +48,7 @@ func TestTargets(t *testing.T) {
 				sent := w.stream("order.created", 2*scale(), 100*time.Millisecond)
 				time.Sleep(20 * time.Minute)
 				w.sites["bad"].become(well)
-				result := w.judge("a target that "+tt.name, expectation{})
+				result := w.judge(groupTargets, "a target that "+tt.name, expectation{})
 				w.inTime(t, "good", sent, 2*time.Second)
 				record(t, result)
 			})
@@ -63,6 +66,7 @@ func anything(c net.Conn, n int) bool {
 
 // TestNoTLS: an endpoint that says https and speaks no TLS gets nothing, and its neighbour everything.
 func TestNoTLS(t *testing.T) {
+	wide(t)
 	inBubble(t, func(t *testing.T, seed uint64) {
 		w := newWorld(t, seed, quick)
 		w.site("bad", well, "https")
@@ -70,7 +74,7 @@ func TestNoTLS(t *testing.T) {
 		w.route("order.created", "bad", "good")
 		w.settings("bad", map[string]any{"schedule": []string{"2s"}})
 		sent := w.stream("order.created", scale(), 100*time.Millisecond)
-		result := w.judge("a target that speaks no TLS where its URL says https", expectation{mayDie: []string{"bad"}})
+		result := w.judge(groupTargets, "a target that speaks no TLS where its URL says https", expectation{mayDie: []string{"bad"}})
 		w.inTime(t, "good", sent, 2*time.Second)
 		record(t, result)
 	})
@@ -92,7 +96,7 @@ func TestGone(t *testing.T) {
 		w.sites["gone"].become(well)
 		w.api.must(t, http.MethodPost, "/v1/targets/"+w.sites["gone"].target+":resume", map[string]any{})
 		w.redeliverAll("gone")
-		result := w.judge("a target that answers 410, then is resumed, and its dead put back", expectation{})
+		result := w.judge(groupTargets, "a target that answers 410, then is resumed, and its dead put back", expectation{})
 		w.inTime(t, "good", sent, 2*time.Second)
 		record(t, result)
 	})
@@ -100,6 +104,7 @@ func TestGone(t *testing.T) {
 
 // TestPause: a pause in the middle of a stream, for hours, of a target that is well and of one that fails.
 func TestPause(t *testing.T) {
+	wide(t)
 	inBubble(t, func(t *testing.T, seed uint64) {
 		w := newWorld(t, seed, quick)
 		w.site("paused", well)
@@ -121,7 +126,7 @@ func TestPause(t *testing.T) {
 		for _, name := range []string{"paused", "failing"} {
 			w.api.must(t, http.MethodPost, "/v1/targets/"+w.sites[name].target+":resume", map[string]any{})
 		}
-		record(t, w.judge("two targets are paused for six hours, and resumed", expectation{}))
+		record(t, w.judge(groupTargets, "two targets are paused for six hours, and resumed", expectation{}))
 	})
 }
 
@@ -137,7 +142,7 @@ func TestLimits(t *testing.T) {
 		w.settings("narrow", map[string]any{"concurrency": 2})
 		began := time.Now()
 		sent := w.stream("order.created", 4*scale(), 20*time.Millisecond)
-		result := w.judge("a target with a rate of 5/s, and one with a concurrency of 2", expectation{})
+		result := w.judge(groupTargets, "a target with a rate of 5/s, and one with a concurrency of 2", expectation{})
 		w.inTime(t, "good", sent, 2*time.Second)
 		first, _, _ := w.sites["rate"].saw()
 		var end time.Time
@@ -163,6 +168,6 @@ func TestRemoved(t *testing.T) {
 		w.route("order.created", "good", "gate", "after")
 		w.stream("order.created", 2*scale(), 100*time.Millisecond)
 		w.api.must(t, http.MethodDelete, "/v2/actions/targets/"+w.sites["gate"].target, nil)
-		record(t, w.judge("the first target of a chain is deleted midway", expectation{mayDie: []string{"gate", "after"}}))
+		record(t, w.judge(groupTargets, "the first target of a chain is deleted midway", expectation{mayDie: []string{"gate", "after"}}))
 	})
 }

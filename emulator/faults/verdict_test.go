@@ -135,6 +135,7 @@ func (w *world) checkStuck() {
 
 // result is a line of the report.
 type result struct {
+	group    string
 	scenario string
 	faults   string
 	events   int
@@ -144,16 +145,15 @@ type result struct {
 	repeated int
 	quiet    time.Duration
 	failed   bool
-	note     string
 }
 
 // judge settles the world and holds it against the law.
-func (w *world) judge(name string, e expectation) result {
+func (w *world) judge(group, name string, e expectation) result {
 	w.t.Helper()
 	s, quiet := w.settle(e.most)
 	w.readLetters()
 	injected := w.inject.injected()
-	r := result{scenario: name, faults: faultsText(injected), events: len(w.sent), accepted: w.accepted(), byState: s.byState, quiet: quiet}
+	r := result{group: group, scenario: name, faults: fmt.Sprint(sum(injected)), events: len(w.sent), accepted: w.accepted(), byState: s.byState, quiet: quiet}
 	w.checkLaw(s, r)
 	w.checkDocuments(s, e)
 	w.checkArrivals(s, e)
@@ -165,7 +165,6 @@ func (w *world) judge(name string, e expectation) result {
 		r.calls += calls
 		r.repeated += repeated
 	}
-	r.failed = w.t.Failed()
 	return r
 }
 
@@ -249,10 +248,6 @@ func (w *world) nameOf(target string) string {
 		}
 	}
 	return "?"
-}
-
-func faultsText(counts map[string]int) string {
-	return fmt.Sprint(injectedTotal(counts))
 }
 
 // inTime says that a target was not kept waiting by its neighbours: every event came within that time.

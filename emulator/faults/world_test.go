@@ -362,11 +362,10 @@ func (a *api) must(t *testing.T, method, path string, body any) map[string]any {
 // elapsed is how long the world has existed.
 func (w *world) elapsed() time.Duration { return time.Since(w.began) }
 
-// injectedText says what was injected, for the report.
-func injectedTotal(counts map[string]int) int {
-	sum := 0
+func sum(counts map[string]int) int {
+	all := 0
 	for n := range maps.Values(counts) {
-		sum += n
+		all += n
 	}
-	return sum
+	return all
 }
