@@ -282,7 +282,10 @@ func (w *world) readLetters() {
 	w.t.Helper()
 	subscriber := pubsubpb.NewSubscriberClient(w.pubsub)
 	for {
-		answer, err := subscriber.Pull(context.Background(), &pubsubpb.PullRequest{Subscription: lettersName, MaxMessages: 1000, ReturnImmediately: true}) //nolint:staticcheck // nothing else says that there is nothing
+		request := &pubsubpb.PullRequest{Subscription: lettersName, MaxMessages: 1000}
+		//lint:ignore SA1019 nothing else says that there is nothing
+		request.ReturnImmediately = true
+		answer, err := subscriber.Pull(context.Background(), request)
 		if err != nil {
 			w.t.Fatal(err)
 		}
