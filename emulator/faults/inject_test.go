@@ -208,10 +208,3 @@ func (b *broken) RecvMsg(m any) error {
 func (i *injector) options() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(i.unary), grpc.WithChainStreamInterceptor(i.stream)}
 }
-
-// until lets rules hold for that long.
-func (i *injector) until(d time.Duration, rules ...rule) {
-	i.arm(rules...)
-	time.Sleep(d)
-	i.disarm()
-}

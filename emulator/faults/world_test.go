@@ -282,7 +282,8 @@ func (w *world) readLetters() {
 	w.t.Helper()
 	subscriber := pubsubpb.NewSubscriberClient(w.pubsub)
 	for {
-		answer, err := subscriber.Pull(context.Background(), &pubsubpb.PullRequest{Subscription: lettersName, MaxMessages: 1000, ReturnImmediately: true}) //nolint:staticcheck // nothing else says that there is nothing
+		//lint:ignore SA1019 nothing else says at once that there is nothing
+		answer, err := subscriber.Pull(context.Background(), &pubsubpb.PullRequest{Subscription: lettersName, MaxMessages: 1000, ReturnImmediately: true})
 		if err != nil {
 			w.t.Fatal(err)
 		}
