@@ -7,9 +7,9 @@
 //   - nothing is stuck: nothing unfinished is due for more than an hour, and no lane of a target is without a valve
 //   - a delivery is put into its target's lane once for each attempt at most
 //
-// All scenarios, with the table of REPORT.md as the result; it takes some minutes:
+// All scenarios, with the table of REPORT.md as the result; it takes a quarter of an hour or two:
 //
-//	go test ./emulator/faults -timeout 30m -report
+//	go test ./emulator/faults -timeout 60m -report
 //
 // Without -report a part of them runs, for CI; with -short none that starts processes. Every scenario has a seed, which decides what is
 // broken; -seed sets another one.

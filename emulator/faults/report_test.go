@@ -31,7 +31,7 @@ func wide(t *testing.T) {
 // scale is how many events a scenario publishes, more or less.
 func scale() int {
 	if *report {
-		return 200
+		return 100
 	}
 	return 40
 }

@@ -113,7 +113,10 @@ func TestManyRPCs(t *testing.T) {
 	for n, kind := range writing() {
 		code := failures[n%len(failures)]
 		lost = append(lost, rule{kind: kind, code: code, chance: 0.2})
-		late = append(late, rule{kind: kind, code: code, chance: 0.2, applied: true})
+		// What nobody knows to be claimed is looked at each second for ten minutes: too much of it for CI.
+		if *report || kind != batchClaimed && kind != publishSlow {
+			late = append(late, rule{kind: kind, code: code, chance: 0.2, applied: true})
+		}
 	}
 	for n, kind := range reading() {
 		code := failures[n%len(failures)]
