@@ -20,9 +20,10 @@ const golden = "../../infra/functions.json"
 
 // deployable is a function as infra/functions.json tells it to whoever sets up the cloud.
 type deployable struct {
-	Name    string       `json:"name"`
-	Trigger host.Trigger `json:"trigger"`
-	Paths   []string     `json:"paths"`
+	Name        string       `json:"name"`
+	Trigger     host.Trigger `json:"trigger"`
+	Paths       []string     `json:"paths"`
+	Concurrency int          `json:"concurrency,omitempty"`
 }
 
 func TestFunctionsJSONIsTheTable(t *testing.T) {
@@ -30,7 +31,7 @@ func TestFunctionsJSONIsTheTable(t *testing.T) {
 		Functions []deployable `json:"functions"`
 	}
 	for _, f := range all.Functions() {
-		list.Functions = append(list.Functions, deployable{f.Name, f.Trigger, f.Paths})
+		list.Functions = append(list.Functions, deployable{f.Name, f.Trigger, f.Paths, f.Concurrency})
 	}
 	got, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {

@@ -17,7 +17,9 @@ func Function() host.Function {
 		Trigger: host.Event,
 		Paths:   []string{"/push/dispatch"},
 		Topics:  []string{string(queue.Events)},
-		Needs:   []env.Need{env.Push},
+		// It waits for nobody but the database: more at once would only keep a processor from those that wait for targets, which then look slow.
+		Concurrency: 32,
+		Needs:       []env.Need{env.Push},
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			d := &Dispatcher{
 				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, KeepUnmatched: c.Config.LogUnmatched, Log: c.Log,

@@ -40,7 +40,7 @@ func FrameworkEvent(f Function) func(context.Context, cloudevents.Event) error {
 		if err != nil {
 			return nil, err
 		}
-		return f.Event(c)
+		return f.event(c)
 	})
 	return func(ctx context.Context, e cloudevents.Event) error {
 		fn, err := event()

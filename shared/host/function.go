@@ -6,6 +6,8 @@ import (
 	"context"
 	"net/http"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/queue"
 )
@@ -31,9 +33,11 @@ type Function struct {
 	Paths []string
 	// Topics are those whose subscriptions push to Paths, in the same order; for Event only.
 	Topics []string
-	Needs  []env.Need
-	HTTP   func(*env.Clients) (http.Handler, error)
-	Event  func(*env.Clients) (EventFunc, error)
+	// Concurrency is how many events one process works on at once, the others wait; 0 is as many as the queue pushes.
+	Concurrency int
+	Needs       []env.Need
+	HTTP        func(*env.Clients) (http.Handler, error)
+	Event       func(*env.Clients) (EventFunc, error)
 }
 
 // Handler makes the function ready to be served at its paths.
@@ -45,9 +49,29 @@ func (f Function) Handler(c *env.Clients) (http.Handler, error) {
 		}
 		return withCORS(handler), nil
 	}
-	event, err := f.Event(c)
+	event, err := f.event(c)
 	if err != nil {
 		return nil, err
 	}
 	return &pushHandler{event: event, guard: c.Push, log: c.Log}, nil
+}
+
+// event is what handles a push, no more of them at once than Concurrency says.
+func (f Function) event(c *env.Clients) (EventFunc, error) {
+	event, err := f.Event(c)
+	if err != nil || f.Concurrency == 0 {
+		return event, err
+	}
+	return atMost(f.Concurrency, event), nil
+}
+
+func atMost(n int, event EventFunc) EventFunc {
+	room := semaphore.NewWeighted(int64(n))
+	return func(ctx context.Context, m queue.Message) error {
+		if err := room.Acquire(ctx, 1); err != nil {
+			return err
+		}
+		defer room.Release(1)
+		return event(ctx, m)
+	}
 }
