@@ -2,6 +2,7 @@ package firestore
 
 import (
 	"context"
+	"slices"
 )
 
 // execute gives the result of a query in its order, from its offset to its limit. The stream must be closed.
@@ -115,7 +116,7 @@ func (v *view) streams(q *query) (out []stream, sorted bool, err error) {
 		}
 	}
 	for _, where := range alternatives {
-		if q.all && (len(where) == 0 && len(q.orders) == 1 || len(p.schema.indexes) == 0 && !v.s.strict) {
+		if q.all && (byNameAlone(where, q.orders) || len(p.schema.indexes) == 0 && !v.s.strict) {
 			return v.everything(q)
 		}
 		alternative := p
@@ -162,9 +163,14 @@ func (p *plan) check(q *query) func(*document) (bool, error) {
 	}
 }
 
+// byNameAlone says whether a query is about nothing but names: documents come in their order without an index.
+func byNameAlone(where []*leaf, orders []order) bool {
+	return len(orders) == 1 && !slices.ContainsFunc(where, func(f *leaf) bool { return !f.path.IsDocumentID() })
+}
+
 // everything looks at all documents of the collections that the query covers.
 func (v *view) everything(q *query) ([]stream, bool, error) {
-	if v.s.strict && (len(leaves(q.where)) > 0 || len(q.orders) > 1) && (q.from != "" || q.where != nil) {
+	if v.s.strict && !byNameAlone(leaves(q.where), q.orders) && (q.from != "" || q.where != nil) {
 		return nil, false, needsIndex()
 	}
 	walk, err := newGroupScanner(v, q)

@@ -286,6 +286,8 @@ func TestStrictRefusesWhatNeedsAnIndex(t *testing.T) {
 		{"exempt field", c.Where("exempt", "==", 1), codes.FailedPrecondition},
 		{"order by an exempt field", c.OrderBy("exempt", firestore.Asc), codes.FailedPrecondition},
 		{"group", g.Query, codes.OK},
+		{"names of a group", g.Where(firestore.DocumentID, ">=", d.root.Doc("a")), codes.OK},
+		{"names of a group, and a field", g.Where(firestore.DocumentID, ">=", d.root.Doc("a")).Where("age", ">", 0), codes.FailedPrecondition},
 		{"group by its index", g.Where("grouped", "==", 1), codes.OK},
 		{"group by its composite index", g.Where("lane", "==", "s0").Where("due", "<=", 5).OrderBy("due", firestore.Asc).Limit(5), codes.OK},
 		{"group without an index", g.Where("age", "==", 1), codes.FailedPrecondition},
