@@ -28,7 +28,6 @@ const (
 // Routes finds targets, with their valves.
 type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(changes ...action.Change)
 }
 
 // Deliverer handles the deliveries topics.

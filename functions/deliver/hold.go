@@ -29,12 +29,8 @@ func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve act
 		return nil
 	}
 	added, err := d.Ledger.AddValve(ctx, valve, valve.Since)
-	if err != nil {
+	if err != nil || !added {
 		return err
-	}
-	d.forget(valve)
-	if !added {
-		return nil
 	}
 	d.Log.WarnContext(ctx, "target held", logging.Target, valve.Target, "reason", valve.Reason)
 	return nil
@@ -50,10 +46,6 @@ func (d *Deliverer) stamp(ctx context.Context, valve action.Valve, now time.Time
 	}
 }
 
-func (d *Deliverer) forget(valve action.Valve) {
-	d.Routes.Forget(action.Change{Instance: valve.Instance, Kind: action.ChangeValve, ID: string(valve.Target)})
-}
-
 // watch draws from an attempt what it says about the target. The attempt is recorded: what fails here is logged, and the next one says the
 // same.
 func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
@@ -65,9 +57,7 @@ func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
 	var err error
 	switch {
 	case a.Status == http.StatusGone:
-		if err = d.Ledger.Pause(ctx, k.instance, k.target, action.HoldGone, now); err == nil {
-			d.forget(valve)
-		}
+		err = d.Ledger.Pause(ctx, k.instance, k.target, action.HoldGone, now)
 	case j.valve.Shut():
 		// A success through an open valve is what the sweeper waits for.
 		look := good && j.valve.State == action.ValveOpen

@@ -63,11 +63,6 @@ func (o *Operations) RedeliverAll(ctx context.Context, caller auth.Caller, f act
 	if err != nil || dry || len(found) == 0 {
 		return result, err
 	}
-	defer func() {
-		for _, v := range found {
-			o.forget(caller.Instance, v.Target)
-		}
-	}()
 	if result.Moved, err = o.Changer.RedeliverAll(ctx, found, time.Now().UTC()); err != nil {
 		return action.Redelivery{}, err
 	}

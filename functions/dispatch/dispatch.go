@@ -19,7 +19,6 @@ import (
 type Routes interface {
 	Event(ctx context.Context, instance action.InstanceID, eventType string) (routing.Route, error)
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(changes ...action.Change)
 }
 
 // Dispatcher handles the events topic.
@@ -109,11 +108,8 @@ func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *
 		return nil
 	}
 	valve := ledger.Draining(action.Valve{Instance: instance, Target: to.Target.ID}, to.Hold(), to.Target.Delivery.Limits, now)
-	if _, err := d.Ledger.AddValve(ctx, valve, now); err != nil {
-		return err
-	}
-	d.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})
-	return nil
+	_, err := d.Ledger.AddValve(ctx, valve, now)
+	return err
 }
 
 // again handles an event that is recorded already: the same message means that we stopped between recording and publishing, another

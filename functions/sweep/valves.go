@@ -97,17 +97,12 @@ func (s *Sweeper) save(ctx context.Context, seen ledger.ValveVersion, turn ledge
 	if err != nil || !turn.Close && turn.Valve.State == seen.State {
 		return err
 	}
-	s.forget(seen.Valve)
 	state := string(turn.Valve.State)
 	if turn.Close {
 		state = "in good standing"
 	}
 	s.Log.InfoContext(ctx, "valve turned", logging.Target, seen.Target, "from", seen.State, "to", state, "reason", turn.Valve.Reason)
 	return nil
-}
-
-func (s *Sweeper) forget(v action.Valve) {
-	s.Routes.Forget(action.Change{Instance: v.Instance, Kind: action.ChangeValve, ID: string(v.Target)})
 }
 
 // limits are those of a target; NotFound if it is gone.
