@@ -90,6 +90,9 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 	}
 	// A pause stops even what was released before it, or asked for by hand.
 	if hold := to.Hold(); hold != "" && (!message.Release || to.Valve.State == action.ValvePaused) {
+		if err := d.Ledger.Limit(ctx, to.Valve, to.Target.Delivery.Limits, time.Now().UTC()); err != nil {
+			return err
+		}
 		return d.hold(ctx, seen, hold)
 	}
 	return d.admit(ctx, seen, to, message)

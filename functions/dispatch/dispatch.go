@@ -81,7 +81,7 @@ func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, to action.T
 	}
 	recipients := make([]ledger.Recipient, len(route.Destinations))
 	for i, to := range route.Destinations {
-		if err := d.limit(ctx, event.Instance, to, now); err != nil {
+		if err := d.Ledger.Limit(ctx, to.Valve, to.Target.Delivery.Limits, now); err != nil {
 			return ledger.Event{}, nil, err
 		}
 		event.Targets = append(event.Targets, to.Target.ID)
@@ -100,16 +100,6 @@ func (d *Dispatcher) route(ctx context.Context, o action.Occurrence, to action.T
 		return routing.Route{}, nil
 	}
 	return routing.Route{Destinations: []*routing.Destination{destination}}, err
-}
-
-// limit gives a target with limits of its own a valve, where it has none: nothing is to lie in a lane that nobody looks at.
-func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *routing.Destination, now time.Time) error {
-	if to.Valve.Shut() || to.Hold() == "" {
-		return nil
-	}
-	valve := ledger.Draining(action.Valve{Instance: instance, Target: to.Target.ID}, to.Hold(), to.Target.Delivery.Limits, now)
-	_, err := d.Ledger.AddValve(ctx, valve, now)
-	return err
 }
 
 // again handles an event that is recorded already: the same message means that we stopped between recording and publishing, another

@@ -85,6 +85,16 @@ func (l *Ledger) AddValve(ctx context.Context, v action.Valve, now time.Time) (b
 	return err == nil, err
 }
 
+// Limit gives a target with limits of its own a valve that keeps them, unless it is known to have one. It comes before anything is held for the
+// target: nothing is to lie in a lane that nobody looks at.
+func (l *Ledger) Limit(ctx context.Context, known action.Valve, limits action.Limits, now time.Time) error {
+	if known.Shut() || limits.None() {
+		return nil
+	}
+	_, err := l.AddValve(ctx, Draining(known, action.HoldLimited, limits, now), now)
+	return err
+}
+
 // SaveValve replaces a valve that was read as seen, or makes it where there was none; FailedPrecondition or AlreadyExists if somebody else
 // was faster. All processes are told, unless nothing that they care about is different.
 func (l *Ledger) SaveValve(ctx context.Context, seen ValveVersion, v action.Valve, now time.Time) error {
