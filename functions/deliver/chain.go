@@ -11,8 +11,8 @@ import (
 	"github.com/callout-dev/callout/shared/queue"
 )
 
-// held tells, for those that follow a delivery, whether their targets may be called now, and has the sweeper look at what is held: it looks for
-// longer than the commit takes that is to come. A target that cannot be looked up, or not be limited, may be called: deliver finds out.
+// held tells, for those that follow a delivery, whether their targets may be called now, and has the sweeper look at what is held: it looks
+// for longer than the commit takes that is to come. A target that cannot be looked up, or not be limited, may be called: deliver finds out.
 func (d *Deliverer) held(ctx context.Context, instance action.InstanceID) ledger.Held {
 	return func(target action.TargetID) action.Hold {
 		now := time.Now().UTC()

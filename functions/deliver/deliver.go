@@ -133,7 +133,7 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	if err := d.shut(ctx, to, valve); err != nil {
 		return err
 	}
-	return d.hold(ctx, seen, action.HoldSlow)
+	return d.hold(ctx, seen, valve.Reason)
 }
 
 func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) (job, error) {

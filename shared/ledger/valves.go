@@ -85,8 +85,8 @@ func (l *Ledger) AddValve(ctx context.Context, v action.Valve, now time.Time) (b
 	return err == nil, err
 }
 
-// Limit gives a target with limits of its own a valve that keeps them, unless it is known to have one. It comes before anything is held for the
-// target: nothing is to lie in a lane that nobody looks at.
+// Limit gives a target with limits of its own a valve that keeps them, unless it is known to have one. It comes before anything is held for
+// the target: nothing is to lie in a lane that nobody looks at.
 func (l *Ledger) Limit(ctx context.Context, known action.Valve, limits action.Limits, now time.Time) error {
 	if known.Shut() || limits.None() {
 		return nil
