@@ -128,10 +128,12 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	if message.Release { // the valve lets too many go
 		d.stamp(ctx, to.Valve, now)
 	}
-	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
+	valve := ledger.Draining(to.Valve, action.HoldSlow, to.Target.Delivery.Limits, now)
 	valve.Rate = max(valve.Rate, rate) // what it does already need not be proved again
-	if err := d.shut(ctx, to, valve); err != nil {
-		return err
+	if !to.Valve.Shut() {
+		if err := d.shut(ctx, valve); err != nil {
+			return err
+		}
 	}
 	return d.hold(ctx, seen, valve.Reason)
 }

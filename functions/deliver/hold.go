@@ -9,7 +9,6 @@ import (
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
-	"github.com/callout-dev/callout/shared/routing"
 )
 
 // hold puts a delivery into its target's lane: one write, however long it lies there. If it changed since it was read, somebody else works
@@ -24,10 +23,7 @@ func (d *Deliverer) hold(ctx context.Context, seen ledger.Version, reason action
 }
 
 // shut gives a target a valve, unless it has one. It comes before what is held for it: nothing is to lie in a lane that nobody looks at.
-func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve action.Valve) error {
-	if to.Valve.Shut() {
-		return nil
-	}
+func (d *Deliverer) shut(ctx context.Context, valve action.Valve) error {
 	added, err := d.Ledger.AddValve(ctx, valve, valve.Since)
 	if err != nil || !added {
 		return err
@@ -53,7 +49,6 @@ func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
 	defer cancel()
 	k, good, now := key{j.seen.Instance, j.seen.Target}, a.Outcome == action.Success, time.Now().UTC()
 	breaks := d.gate.note(k, good)
-	valve := action.Valve{Instance: k.instance, Target: k.target}
 	var err error
 	switch {
 	case a.Status == http.StatusGone:
@@ -68,7 +63,7 @@ func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
 			d.wake(ctx, now)
 		}
 	case breaks:
-		err = d.shut(ctx, &routing.Destination{Target: j.target}, ledger.Opened(valve, action.HoldFailing, now))
+		err = d.shut(ctx, ledger.Opened(j.valve, action.HoldFailing, now))
 		d.wake(ctx, now.Add(time.Second))
 	}
 	if err != nil {
