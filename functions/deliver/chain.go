@@ -30,13 +30,9 @@ func (d *Deliverer) held(ctx context.Context, instance action.InstanceID) ledger
 
 // first asks for the first attempts of deliveries that waited for another one.
 func (d *Deliverer) first(ctx context.Context, freed []action.Delivery, event action.EventID, body []byte) error {
-	messages := make([]queue.Message, len(freed))
-	for i, f := range freed {
-		var err error
-		messages[i], err = queue.EncodeDelivery(queue.Delivery{Instance: f.Instance, ID: f.ID, Tried: f.Tried(), EventID: event, Body: body})
-		if err != nil {
-			return err
-		}
+	messages, err := queue.EncodeDeliveries(queue.Delivery{EventID: event, Body: body}, freed...)
+	if err != nil {
+		return err
 	}
 	return d.Queue.Publish(ctx, queue.Deliveries, messages...)
 }

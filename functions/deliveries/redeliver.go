@@ -29,11 +29,11 @@ func (o *Operations) Redeliver(ctx context.Context, caller auth.Caller, id actio
 	case d.Held != "":
 		o.wake(ctx)
 	case !d.Waits:
-		message, err := queue.EncodeDelivery(queue.Delivery{Instance: d.Instance, ID: d.ID, Tried: d.Tried(), Release: true})
+		messages, err := queue.EncodeDeliveries(queue.Delivery{Release: true}, d)
 		if err != nil {
 			return action.DeliveryView{}, err
 		}
-		if err := o.Queue.Publish(ctx, queue.DeliveriesSlow, message); err != nil {
+		if err := o.Queue.Publish(ctx, queue.DeliveriesSlow, messages...); err != nil {
 			return action.DeliveryView{}, err
 		}
 	}

@@ -134,20 +134,17 @@ func (d *Dispatcher) again(ctx context.Context, event ledger.Event, deliveries [
 
 // publish asks for the first attempt of each delivery that need not wait, and wakes the sweeper for those that their targets' valves hold.
 func (d *Dispatcher) publish(ctx context.Context, event ledger.Event, deliveries []action.Delivery) error {
-	var messages []queue.Message
+	var free []action.Delivery
 	held := false
 	for _, delivery := range deliveries {
 		held = held || delivery.Held != ""
-		if delivery.Held != "" || delivery.Waits {
-			continue
+		if delivery.Held == "" && !delivery.Waits {
+			free = append(free, delivery)
 		}
-		m, err := queue.EncodeDelivery(queue.Delivery{
-			Instance: event.Instance, ID: delivery.ID, Tried: delivery.Tried(), EventID: event.ID, Body: event.Body,
-		})
-		if err != nil {
-			return err
-		}
-		messages = append(messages, m)
+	}
+	messages, err := queue.EncodeDeliveries(queue.Delivery{EventID: event.ID, Body: event.Body}, free...)
+	if err != nil {
+		return err
 	}
 	if held {
 		if err := d.Queue.Wake(ctx); err != nil { // the scheduler does it within the minute
