@@ -11,26 +11,28 @@ import (
 	"github.com/callout-dev/callout/shared/queue"
 )
 
-// held tells, for those that follow a delivery, whether their targets may be called now. One that cannot be looked up may: deliver finds out.
+// held tells, for those that follow a delivery, whether their targets may be called now, and has the sweeper look at what is held: it looks
+// for longer than the commit takes that is to come. A target that cannot be looked up, or not be limited, may be called: deliver finds out.
 func (d *Deliverer) held(ctx context.Context, instance action.InstanceID) ledger.Held {
 	return func(target action.TargetID) action.Hold {
+		now := time.Now().UTC()
 		to, err := d.Routes.Destination(ctx, instance, target)
-		if err != nil {
+		if err == nil {
+			err = d.Ledger.Limit(ctx, to.Valve, to.Target.Delivery.Limits, now)
+		}
+		if err != nil || to.Hold() == "" {
 			return ""
 		}
+		d.wake(ctx, now)
 		return to.Hold()
 	}
 }
 
 // first asks for the first attempts of deliveries that waited for another one.
 func (d *Deliverer) first(ctx context.Context, freed []action.Delivery, event action.EventID, body []byte) error {
-	messages := make([]queue.Message, len(freed))
-	for i, f := range freed {
-		var err error
-		messages[i], err = queue.EncodeDelivery(queue.Delivery{Instance: f.Instance, ID: f.ID, Tried: f.Tried(), EventID: event, Body: body})
-		if err != nil {
-			return err
-		}
+	messages, err := queue.EncodeDeliveries(queue.Delivery{EventID: event, Body: body}, freed...)
+	if err != nil {
+		return err
 	}
 	return d.Queue.Publish(ctx, queue.Deliveries, messages...)
 }

@@ -28,7 +28,6 @@ const (
 // Routes finds targets, with their valves.
 type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(changes ...action.Change)
 }
 
 // Deliverer handles the deliveries topics.
@@ -91,6 +90,9 @@ func (d *Deliverer) Handle(ctx context.Context, m queue.Message) error {
 	}
 	// A pause stops even what was released before it, or asked for by hand.
 	if hold := to.Hold(); hold != "" && (!message.Release || to.Valve.State == action.ValvePaused) {
+		if err := d.Ledger.Limit(ctx, to.Valve, to.Target.Delivery.Limits, time.Now().UTC()); err != nil {
+			return err
+		}
 		return d.hold(ctx, seen, hold)
 	}
 	return d.admit(ctx, seen, to, message)
@@ -126,12 +128,14 @@ func (d *Deliverer) admit(ctx context.Context, seen ledger.Version, to *routing.
 	if message.Release { // the valve lets too many go
 		d.stamp(ctx, to.Valve, now)
 	}
-	valve := ledger.Draining(action.Valve{Instance: k.instance, Target: k.target}, action.HoldSlow, to.Target.Delivery.Limits, now)
+	valve := ledger.Draining(to.Valve, action.HoldSlow, to.Target.Delivery.Limits, now)
 	valve.Rate = max(valve.Rate, rate) // what it does already need not be proved again
-	if err := d.shut(ctx, to, valve); err != nil {
-		return err
+	if !to.Valve.Shut() {
+		if err := d.shut(ctx, valve); err != nil {
+			return err
+		}
 	}
-	return d.hold(ctx, seen, action.HoldSlow)
+	return d.hold(ctx, seen, valve.Reason)
 }
 
 func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.Destination, message queue.Delivery) (job, error) {

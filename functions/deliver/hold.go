@@ -9,7 +9,6 @@ import (
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
-	"github.com/callout-dev/callout/shared/routing"
 )
 
 // hold puts a delivery into its target's lane: one write, however long it lies there. If it changed since it was read, somebody else works
@@ -24,17 +23,10 @@ func (d *Deliverer) hold(ctx context.Context, seen ledger.Version, reason action
 }
 
 // shut gives a target a valve, unless it has one. It comes before what is held for it: nothing is to lie in a lane that nobody looks at.
-func (d *Deliverer) shut(ctx context.Context, to *routing.Destination, valve action.Valve) error {
-	if to.Valve.Shut() {
-		return nil
-	}
+func (d *Deliverer) shut(ctx context.Context, valve action.Valve) error {
 	added, err := d.Ledger.AddValve(ctx, valve, valve.Since)
-	if err != nil {
+	if err != nil || !added {
 		return err
-	}
-	d.forget(valve)
-	if !added {
-		return nil
 	}
 	d.Log.WarnContext(ctx, "target held", logging.Target, valve.Target, "reason", valve.Reason)
 	return nil
@@ -50,10 +42,6 @@ func (d *Deliverer) stamp(ctx context.Context, valve action.Valve, now time.Time
 	}
 }
 
-func (d *Deliverer) forget(valve action.Valve) {
-	d.Routes.Forget(action.Change{Instance: valve.Instance, Kind: action.ChangeValve, ID: string(valve.Target)})
-}
-
 // watch draws from an attempt what it says about the target. The attempt is recorded: what fails here is logged, and the next one says the
 // same.
 func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
@@ -61,13 +49,10 @@ func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
 	defer cancel()
 	k, good, now := key{j.seen.Instance, j.seen.Target}, a.Outcome == action.Success, time.Now().UTC()
 	breaks := d.gate.note(k, good)
-	valve := action.Valve{Instance: k.instance, Target: k.target}
 	var err error
 	switch {
 	case a.Status == http.StatusGone:
-		if err = d.Ledger.Pause(ctx, k.instance, k.target, action.HoldGone, now); err == nil {
-			d.forget(valve)
-		}
+		err = d.Ledger.Pause(ctx, k.instance, k.target, action.HoldGone, now)
 	case j.valve.Shut():
 		// A success through an open valve is what the sweeper waits for.
 		look := good && j.valve.State == action.ValveOpen
@@ -78,7 +63,7 @@ func (d *Deliverer) watch(ctx context.Context, j job, a action.Attempt) {
 			d.wake(ctx, now)
 		}
 	case breaks:
-		err = d.shut(ctx, &routing.Destination{Target: j.target}, ledger.Opened(valve, action.HoldFailing, now))
+		err = d.shut(ctx, ledger.Opened(j.valve, action.HoldFailing, now))
 		d.wake(ctx, now.Add(time.Second))
 	}
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/callout-dev/callout/shared/queue"
 )
 
-// record saves an attempt. The dead letters are told before the ledger: told twice is better than not at all. A save that fails may have been applied, and the delivery may have changed since it was read: both show when
-// it is read again. What is final stays as it is.
+// record saves an attempt. The dead letters are told before the ledger: told twice is better than not at all. A save that fails may have been
+// applied, and the delivery may have changed since it was read: both show when it is read again. What is final stays as it is.
 func (d *Deliverer) record(ctx context.Context, j job, a action.Attempt, retryAfter time.Duration) (action.Delivery, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
 	defer cancel()

@@ -54,11 +54,6 @@ type Publisher interface {
 	Wake(ctx context.Context) error
 }
 
-// Routes are this process's copies of what changes here.
-type Routes interface {
-	Forget(changes ...action.Change)
-}
-
 // Rules is what the installation says of deliveries.
 type Rules struct {
 	Schedule      ledger.Schedule
@@ -74,7 +69,6 @@ type Operations struct {
 	Valves        Valves
 	Configuration Configuration
 	Queue         Publisher
-	Routes        Routes
 	Rules         Rules
 	Logger        *slog.Logger
 }
@@ -83,12 +77,5 @@ type Operations struct {
 func (o *Operations) wake(ctx context.Context) {
 	if err := o.Queue.Wake(ctx); err != nil {
 		o.Logger.WarnContext(ctx, "sweeper not woken", "error", err)
-	}
-}
-
-// forget drops this process's copies of targets' valves.
-func (o *Operations) forget(instance action.InstanceID, targets ...action.TargetID) {
-	for _, id := range targets {
-		o.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(id)})
 	}
 }

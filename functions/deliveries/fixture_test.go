@@ -47,8 +47,6 @@ type bench struct {
 	settings map[action.TargetID]action.DeliverySettings
 	handler  http.Handler
 	rules    Rules
-	// forgotten are the valves whose copies were dropped.
-	forgotten []string
 }
 
 // inBubble runs a test in a bubble, whose clock begins in the year 2000.
@@ -105,7 +103,7 @@ func newBench(t *testing.T) *bench {
 
 func (b *bench) serve(l *ledger.Ledger) {
 	b.t.Helper()
-	o := &Operations{Log: l, Changer: b.changer, Valves: b.changer, Configuration: b, Queue: b.queue, Routes: b, Rules: b.rules, Logger: logging.Discard()}
+	o := &Operations{Log: l, Changer: b.changer, Valves: b.changer, Configuration: b, Queue: b.queue, Rules: b.rules, Logger: logging.Discard()}
 	handler, err := (api.Border{Guard: ownerGuard(b.t), Log: logging.Discard()}).ServeDeliveries(o)
 	if err != nil {
 		b.t.Fatal(err)
@@ -132,13 +130,6 @@ func (b *bench) Candidates(ctx context.Context, instance action.InstanceID, ids 
 func (b *bench) SetDelivery(_ context.Context, _ action.InstanceID, id action.TargetID, s action.DeliverySettings) error {
 	b.settings[id] = s
 	return nil
-}
-
-// Forget notes which copies are dropped.
-func (b *bench) Forget(changes ...action.Change) {
-	for _, c := range changes {
-		b.forgotten = append(b.forgotten, c.ID)
-	}
 }
 
 type openSealer struct{}

@@ -25,7 +25,7 @@ func Function() host.Function {
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log}
 			return border.ServeDeliveries(&Operations{
-				Log: c.Ledger, Changer: c.Ledger, Valves: c.Ledger, Configuration: c.Store, Queue: c.Queue, Routes: c.Routes,
+				Log: c.Ledger, Changer: c.Ledger, Valves: c.Ledger, Configuration: c.Store, Queue: c.Queue,
 				Rules: Rules{
 					Schedule: ledger.Schedule(c.Config.RetrySchedule), Retention: c.Config.Retention,
 					KeepUnmatched: c.Config.LogUnmatched, Shards: c.Config.Shards,

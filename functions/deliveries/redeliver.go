@@ -29,11 +29,11 @@ func (o *Operations) Redeliver(ctx context.Context, caller auth.Caller, id actio
 	case d.Held != "":
 		o.wake(ctx)
 	case !d.Waits:
-		message, err := queue.EncodeDelivery(queue.Delivery{Instance: d.Instance, ID: d.ID, Tried: d.Tried(), Release: true})
+		messages, err := queue.EncodeDeliveries(queue.Delivery{Release: true}, d)
 		if err != nil {
 			return action.DeliveryView{}, err
 		}
-		if err := o.Queue.Publish(ctx, queue.DeliveriesSlow, message); err != nil {
+		if err := o.Queue.Publish(ctx, queue.DeliveriesSlow, messages...); err != nil {
 			return action.DeliveryView{}, err
 		}
 	}
@@ -63,11 +63,6 @@ func (o *Operations) RedeliverAll(ctx context.Context, caller auth.Caller, f act
 	if err != nil || dry || len(found) == 0 {
 		return result, err
 	}
-	defer func() {
-		for _, v := range found {
-			o.forget(caller.Instance, v.Target)
-		}
-	}()
 	if result.Moved, err = o.Changer.RedeliverAll(ctx, found, time.Now().UTC()); err != nil {
 		return action.Redelivery{}, err
 	}

@@ -112,7 +112,6 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 
 // pause holds everything for a target, or lets it go.
 func (o *Operations) pause(ctx context.Context, instance action.InstanceID, id action.TargetID, paused bool) error {
-	defer o.forget(instance, id) // also when it is not known what became of the change
 	if paused {
 		return o.Valves.Pause(ctx, instance, id, action.HoldPaused, time.Now().UTC())
 	}

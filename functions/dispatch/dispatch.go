@@ -19,7 +19,6 @@ import (
 type Routes interface {
 	Event(ctx context.Context, instance action.InstanceID, eventType string) (routing.Route, error)
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(changes ...action.Change)
 }
 
 // Dispatcher handles the events topic.
@@ -82,7 +81,7 @@ func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, to action.T
 	}
 	recipients := make([]ledger.Recipient, len(route.Destinations))
 	for i, to := range route.Destinations {
-		if err := d.limit(ctx, event.Instance, to, now); err != nil {
+		if err := d.Ledger.Limit(ctx, to.Valve, to.Target.Delivery.Limits, now); err != nil {
 			return ledger.Event{}, nil, err
 		}
 		event.Targets = append(event.Targets, to.Target.ID)
@@ -101,19 +100,6 @@ func (d *Dispatcher) route(ctx context.Context, o action.Occurrence, to action.T
 		return routing.Route{}, nil
 	}
 	return routing.Route{Destinations: []*routing.Destination{destination}}, err
-}
-
-// limit gives a target with limits of its own a valve, where it has none: nothing is to lie in a lane that nobody looks at.
-func (d *Dispatcher) limit(ctx context.Context, instance action.InstanceID, to *routing.Destination, now time.Time) error {
-	if to.Valve.Shut() || to.Hold() == "" {
-		return nil
-	}
-	valve := ledger.Draining(action.Valve{Instance: instance, Target: to.Target.ID}, to.Hold(), to.Target.Delivery.Limits, now)
-	if _, err := d.Ledger.AddValve(ctx, valve, now); err != nil {
-		return err
-	}
-	d.Routes.Forget(action.Change{Instance: instance, Kind: action.ChangeValve, ID: string(valve.Target)})
-	return nil
 }
 
 // again handles an event that is recorded already: the same message means that we stopped between recording and publishing, another
@@ -148,20 +134,17 @@ func (d *Dispatcher) again(ctx context.Context, event ledger.Event, deliveries [
 
 // publish asks for the first attempt of each delivery that need not wait, and wakes the sweeper for those that their targets' valves hold.
 func (d *Dispatcher) publish(ctx context.Context, event ledger.Event, deliveries []action.Delivery) error {
-	var messages []queue.Message
+	var free []action.Delivery
 	held := false
 	for _, delivery := range deliveries {
 		held = held || delivery.Held != ""
-		if delivery.Held != "" || delivery.Waits {
-			continue
+		if delivery.Held == "" && !delivery.Waits {
+			free = append(free, delivery)
 		}
-		m, err := queue.EncodeDelivery(queue.Delivery{
-			Instance: event.Instance, ID: delivery.ID, Tried: delivery.Tried(), EventID: event.ID, Body: event.Body,
-		})
-		if err != nil {
-			return err
-		}
-		messages = append(messages, m)
+	}
+	messages, err := queue.EncodeDeliveries(queue.Delivery{EventID: event.ID, Body: event.Body}, free...)
+	if err != nil {
+		return err
 	}
 	if held {
 		if err := d.Queue.Wake(ctx); err != nil { // the scheduler does it within the minute

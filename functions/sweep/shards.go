@@ -73,16 +73,12 @@ func (s *Sweeper) held(ctx context.Context, v ledger.Version) action.Hold {
 // ledger.ClaimTime.
 func (s *Sweeper) release(ctx context.Context, changes []ledger.Change, throughValve bool) (int, error) {
 	claimed, err := s.Ledger.SaveAll(ctx, changes)
-	messages := make([]queue.Message, len(claimed))
-	for i, d := range claimed {
-		var encodeErr error
-		messages[i], encodeErr = queue.EncodeDelivery(queue.Delivery{Instance: d.Instance, ID: d.ID, Tried: d.Tried(), Release: throughValve})
-		if encodeErr != nil {
-			return 0, encodeErr
-		}
-	}
-	if len(messages) == 0 {
+	if len(claimed) == 0 {
 		return 0, err
+	}
+	messages, encodeErr := queue.EncodeDeliveries(queue.Delivery{Release: throughValve}, claimed...)
+	if encodeErr != nil {
+		return 0, encodeErr
 	}
 	if publishErr := s.Queue.Publish(ctx, queue.DeliveriesSlow, messages...); publishErr != nil {
 		return 0, publishErr

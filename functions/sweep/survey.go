@@ -136,20 +136,24 @@ func (s *Sweeper) bury(ctx context.Context, instance action.InstanceID, versions
 		return err
 	}
 	now := time.Now().UTC()
-	rules := s.Ledger.Rules()
+	changes := make([]ledger.Change, len(versions))
+	letters := make([]queue.DeadLetter, len(versions))
+	for i, v := range versions {
+		dead, event := s.Ledger.Rules().Kill(v.Delivery, reason, now), events[v.Event]
+		changes[i] = ledger.Change{Seen: v, Next: dead}
+		letters[i] = queue.LetterOf(dead, event.ID, event.Body)
+	}
+	if err := s.Queue.Bury(ctx, letters...); err != nil {
+		return err
+	}
 	var alone []ledger.Change
-	for _, v := range versions {
-		dead := rules.Kill(v.Delivery, reason, now)
-		event := events[v.Event]
-		if err := s.Queue.Bury(ctx, queue.LetterOf(dead, event.ID, event.Body)); err != nil {
-			return err
-		}
-		s.Log.ErrorContext(ctx, "delivery given up", logging.Delivery, v.ID, logging.Target, v.Target, "reason", reason)
-		if len(v.Unblocks) == 0 {
-			alone = append(alone, ledger.Change{Seen: v, Next: dead})
+	for _, c := range changes {
+		s.Log.ErrorContext(ctx, "delivery given up", logging.Delivery, c.Seen.ID, logging.Target, c.Seen.Target, "reason", reason)
+		if len(c.Seen.Unblocks) == 0 {
+			alone = append(alone, c)
 			continue
 		}
-		if _, err := s.Ledger.Settle(ctx, v, dead, nil, now); anybody(err) != nil {
+		if _, err := s.Ledger.Settle(ctx, c.Seen, c.Next, nil, now); anybody(err) != nil {
 			return err
 		}
 	}

@@ -31,7 +31,6 @@ const (
 // Routes finds targets, with their valves.
 type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
-	Forget(changes ...action.Change)
 }
 
 // Sweeper handles the ticks topic.

@@ -17,7 +17,7 @@ const (
 	// maxValves is how many valves are turned in one look, turns how many side by side.
 	maxValves = 1000
 	turns     = 32
-	// step is how long a release waits for room under way, and releaseTime how long it goes on: less than pace.
+	// step is how long a release waits at first for room under way, and releaseTime how long it goes on: less than pace.
 	step        = 50 * time.Millisecond
 	releaseTime = 800 * time.Millisecond
 	// maxGather is how many waiting deliveries a target's return hurries; the others come when they are due.
@@ -97,17 +97,12 @@ func (s *Sweeper) save(ctx context.Context, seen ledger.ValveVersion, turn ledge
 	if err != nil || !turn.Close && turn.Valve.State == seen.State {
 		return err
 	}
-	s.forget(seen.Valve)
 	state := string(turn.Valve.State)
 	if turn.Close {
 		state = "in good standing"
 	}
 	s.Log.InfoContext(ctx, "valve turned", logging.Target, seen.Target, "from", seen.State, "to", state, "reason", turn.Valve.Reason)
 	return nil
-}
-
-func (s *Sweeper) forget(v action.Valve) {
-	s.Routes.Forget(action.Change{Instance: v.Instance, Kind: action.ChangeValve, ID: string(v.Target)})
 }
 
 // limits are those of a target; NotFound if it is gone.
@@ -150,31 +145,24 @@ func (s *Sweeper) gather(ctx context.Context, v action.Valve) error {
 	return nil
 }
 
-// drain releases from a lane what a turn allows, as far as there is room under way.
+// drain releases from a lane what a turn allows, as far as there is room under way. While there is none, it looks ever more rarely.
 func (s *Sweeper) drain(ctx context.Context, lane string, turn ledger.Turn, underway int) error {
-	for began, left := time.Now(), turn.Release; left > 0; {
+	wait := step
+	for began, left := time.Now(), turn.Release; left > 0; wait *= 2 {
 		if room := min(left, turn.Window-underway, batch); room > 0 {
-			now := time.Now().UTC()
-			due, err := s.Ledger.Due(ctx, lane, now, room)
-			if err != nil {
+			released, empty, err := s.releaseDue(ctx, lane, room)
+			if left -= released; err != nil || empty || left <= 0 {
 				return err
 			}
-			changes := make([]ledger.Change, len(due))
-			for i, v := range due {
-				changes[i] = ledger.Change{Seen: v, Next: ledger.Claim(v.Delivery, now)}
-			}
-			released, err := s.release(ctx, changes, true)
-			if err != nil {
-				return err
-			}
-			if left -= released; len(due) < room {
-				return nil
+			if released > 0 {
+				wait = step
 			}
 		}
-		if left <= 0 || time.Since(began) > releaseTime {
+		rest := releaseTime - time.Since(began)
+		if rest <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(step)
+		timer := time.NewTimer(min(wait, rest))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -187,4 +175,19 @@ func (s *Sweeper) drain(ctx context.Context, lane string, turn ledger.Turn, unde
 		}
 	}
 	return nil
+}
+
+// releaseDue releases the oldest deliveries in a lane, as many as there is room for, and says whether there were fewer.
+func (s *Sweeper) releaseDue(ctx context.Context, lane string, room int) (released int, empty bool, err error) {
+	now := time.Now().UTC()
+	due, err := s.Ledger.Due(ctx, lane, now, room)
+	if err != nil {
+		return 0, false, err
+	}
+	changes := make([]ledger.Change, len(due))
+	for i, v := range due {
+		changes[i] = ledger.Change{Seen: v, Next: ledger.Claim(v.Delivery, now)}
+	}
+	released, err = s.release(ctx, changes, true)
+	return released, len(due) < room, err
 }

@@ -140,7 +140,7 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, seal
 	c.Store = store.New(high, low, sealer)
 	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
 	c.Routes = routing.New(c.Store, c.Ledger, c.Log)
-	c.Store.OnChange = c.Routes.Forget
+	c.Store.OnChange, c.Ledger.OnChange = c.Routes.Forget, c.Routes.Forget
 	return nil
 }
 

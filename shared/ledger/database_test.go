@@ -26,6 +26,8 @@ const databaseName = "projects/p/databases/(default)"
 type database struct {
 	*ledger.Ledger
 	client *firestore.Client
+	// commit stands between the client and each commit, if a test sets it.
+	commit func(invoke func() error) error
 }
 
 // withDatabase runs a test in a bubble: its clock stands before all times of the tests, so nothing expires unless a test says so.
@@ -54,16 +56,18 @@ func openDatabase(t *testing.T) *database {
 	l := memnet.Listen("firestore")
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
-	conn, err := grpc.NewClient("passthrough:///firestore", grpc.WithContextDialer(l.DialAddr), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	d := &database{}
+	conn, err := grpc.NewClient("passthrough:///firestore", grpc.WithContextDialer(l.DialAddr), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithUnaryInterceptor(d.intercept))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := firestore.NewClient(context.Background(), option.WithGRPCConn(conn), option.WithTelemetryDisabled())
+	d.client, err = firestore.NewClient(context.Background(), option.WithGRPCConn(conn), option.WithTelemetryDisabled())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = client.Close()
+		_ = d.client.Close()
 		g.Stop()
 		<-served
 		s.Close()
@@ -71,7 +75,18 @@ func openDatabase(t *testing.T) *database {
 			t.Error(err)
 		}
 	})
-	return &database{ledger.New(client, databaseName, rules(time.Second), logging.Discard()), client}
+	d.Ledger = ledger.New(d.client, databaseName, rules(time.Second), logging.Discard())
+	return d
+}
+
+func (d *database) intercept(
+	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoker grpc.UnaryInvoker, options ...grpc.CallOption,
+) error {
+	invoke := func() error { return invoker(ctx, method, request, reply, conn, options...) }
+	if _, commits := request.(*firestorepb.CommitRequest); commits && d.commit != nil {
+		return d.commit(invoke)
+	}
+	return invoke()
 }
 
 // put writes documents, by their path below the instance "default", as they stand in the database.

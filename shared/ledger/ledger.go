@@ -16,6 +16,10 @@ import (
 
 // Ledger keeps events and deliveries in Firestore.
 type Ledger struct {
+	// OnChange is told of the valves that this ledger changed, after the commit and also when it is not known what became of it; nil: nobody
+	// is. Set it before the first write.
+	OnChange func(...action.Change)
+
 	client   *firestore.Client
 	database string // projects/{p}/databases/{d}
 	rules    Rules

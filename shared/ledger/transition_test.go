@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -34,19 +33,6 @@ func start(r ledger.Rules, e ledger.Event) action.Delivery {
 
 func attempt(status int, outcome action.Outcome) action.Attempt {
 	return action.Attempt{Start: now, Took: time.Second, Status: status, Outcome: outcome}
-}
-
-func TestPlanOfOne(t *testing.T) {
-	e := event()
-	one := func(to ledger.Recipient) action.Delivery { return rules().Plan(e, []ledger.Recipient{to}, now)[0] }
-	want := action.Delivery{ID: action.DeliveryOf(e.Key(), "t1"), Instance: "default", Event: e.Key(), Target: "t1", EventType: "order.created",
-		State: action.Pending, Lane: "s0", Due: now.Add(time.Hour), Created: now, Changed: now}
-	if diff := cmp.Diff(want, one(ledger.Recipient{Target: "t1"})); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]action.DeliveryID{want.ID, action.DeliveryOf(e.Key(), "t2")}, e.Deliveries()); diff != "" {
-		t.Errorf("deliveries (-want +got):\n%s", diff)
-	}
 }
 
 func TestAfter(t *testing.T) {
@@ -175,127 +161,6 @@ func TestKill(t *testing.T) {
 	}
 }
 
-func TestLanesSpread(t *testing.T) {
-	r := rules()
-	r.Shards = 8
-	lanes := map[string]int{}
-	for i := range 800 {
-		e := event()
-		e.ID = action.EventID(strings.Repeat("x", i))
-		d := start(r, e)
-		lanes[d.Lane]++
-		if again := r.After(d, ledger.Report{Attempt: attempt(500, action.Failed)}, now); again.Lane != "" && again.Lane != d.Lane {
-			t.Fatalf("the lane moved from %s to %s", d.Lane, again.Lane)
-		}
-	}
-	for shard := range 8 {
-		if n := lanes[ledger.Lane(shard)]; n < 50 || n > 170 {
-			t.Errorf("lane %s has %d of 800", ledger.Lane(shard), n)
-		}
-	}
-	r.Shards = 0
-	if d := start(r, event()); d.Lane != "s0" {
-		t.Errorf("no shards: lane %q", d.Lane)
-	}
-}
-
-func TestLongestCountsTheJitter(t *testing.T) {
-	if got := (ledger.Schedule{10 * time.Second, 20 * time.Second}).Longest(); got != 33*time.Second {
-		t.Errorf("got %v, want 33s", got)
-	}
-	if got := ledger.DefaultSchedule().Longest(); got > 48*time.Hour {
-		t.Errorf("the default schedule takes %v", got)
-	}
-}
-
-func TestParseSchedule(t *testing.T) {
-	got, err := ledger.ParseSchedule("5s, 30s,2m,10m,30m,2h,5h,10h,24h")
-	if diff := cmp.Diff(ledger.DefaultSchedule(), got); diff != "" || err != nil {
-		t.Errorf("%v (-want +got):\n%s", err, diff)
-	}
-	if most, err := ledger.ParseSchedule(strings.Repeat("1s,", 23) + "168h"); len(most) != 24 || err != nil {
-		t.Errorf("24 waits: %d, %v", len(most), err)
-	}
-	for _, text := range []string{"", ",", "5s,", "0s", "-1s", "5", "x", "169h", "1s;2s", strings.Repeat("1s,", 24) + "1s", "99999999999h"} {
-		if s, err := ledger.ParseSchedule(text); err == nil {
-			t.Errorf("%.20q: got %v", text, s)
-		}
-	}
-}
-
-func TestJitterStaysWithinATenth(t *testing.T) {
-	low, high := false, false
-	for range 2000 {
-		switch got := ledger.Jitter(100 * time.Second); {
-		case got < 90*time.Second || got > 110*time.Second:
-			t.Fatalf("100s became %v", got)
-		case got < 95*time.Second:
-			low = true
-		case got > 105*time.Second:
-			high = true
-		}
-	}
-	if !low || !high {
-		t.Error("it does not spread")
-	}
-	for _, wait := range []time.Duration{0, 1, 9} {
-		if got := ledger.Jitter(wait); got != wait {
-			t.Errorf("%d became %d", wait, got)
-		}
-	}
-}
-
-// TestLanesOfTargets: a lane names one target of one instance, whatever their ids are made of, and never that of a shard.
-func TestLanesOfTargets(t *testing.T) {
-	seen := map[string]bool{ledger.Lane(0): true, ledger.Lane(1): true}
-	for _, instance := range []action.InstanceID{"a", "a-b", "t1", "s0"} {
-		for _, target := range []action.TargetID{"a", "b-a", "1", "s0"} {
-			lane := ledger.TargetLane(instance, target)
-			i, to, ok := ledger.TargetOfLane(lane)
-			if !ok || i != instance || to != target || seen[lane] {
-				t.Errorf("lane %q is read as %q, %q", lane, i, to)
-			}
-			seen[lane] = true
-		}
-	}
-	for _, lane := range []string{"", "s0", "t", "tx", "x/y"} {
-		if _, _, ok := ledger.TargetOfLane(lane); ok {
-			t.Errorf("lane %q was taken for that of a target", lane)
-		}
-	}
-}
-
-func TestPlanOfChain(t *testing.T) {
-	e := event()
-	e.Targets = nil
-	d := rules().Plan(e, []ledger.Recipient{
-		{Target: "t0", Held: action.HoldSlow}, {Target: "t1", Interrupts: true}, {Target: "t2"}, {Target: "t3", Interrupts: true, Held: action.HoldPaused}, {Target: "t4"},
-	}, now)
-	type place struct {
-		Follows  action.DeliveryID
-		Unblocks []action.DeliveryID
-		Waits    bool
-		Held     action.Hold
-		Lane     string
-		Due      time.Duration
-	}
-	want := []place{
-		{"", nil, false, action.HoldSlow, "tdefault/t0", 0},
-		{"", []action.DeliveryID{d[2].ID, d[3].ID}, false, "", "s0", time.Hour},
-		{d[1].ID, nil, true, "", "s0", time.Hour},
-		{d[1].ID, []action.DeliveryID{d[4].ID}, true, "", "s0", time.Hour},
-		{d[3].ID, nil, true, "", "s0", time.Hour},
-	}
-	var got []place
-	for _, x := range d {
-		invariantA(t, x)
-		got = append(got, place{x.Follows, x.Unblocks, x.Waits, x.Held, x.Lane, x.Due.Sub(now)})
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestHoldAndClaimAndFree(t *testing.T) {
 	r, later := rules(time.Second), now.Add(time.Minute)
 	d := r.After(start(r, event()), ledger.Report{Attempt: attempt(500, action.Failed)}, now.Add(time.Second))
@@ -370,35 +235,5 @@ func TestNothingIsDueAfterItsEnd(t *testing.T) {
 	d := r.After(start(r, event()), ledger.Report{Attempt: attempt(503, action.Failed), RetryAfter: 24 * time.Hour}, at)
 	if !d.Due.Equal(now.Add(7 * 24 * time.Hour)) {
 		t.Errorf("due %v after the event", d.Due.Sub(now))
-	}
-}
-
-func TestScheduled(t *testing.T) {
-	r := rules(time.Minute, time.Hour)
-	fail := func(d action.Delivery, retryAfter time.Duration) action.Delivery {
-		return r.After(d, ledger.Report{Attempt: attempt(503, action.Failed), RetryAfter: retryAfter}, now.Add(time.Second))
-	}
-	first := fail(start(r, event()), 0)
-	for name, tt := range map[string]struct {
-		d    action.Delivery
-		want bool
-	}{
-		"untried":                   {start(r, event()), false},
-		"failed once":               {first, true},
-		"failed twice":              {fail(first, 0), true},
-		"asked to be left alone":    {fail(start(r, event()), time.Hour), false},
-		"claimed":                   {ledger.Claim(first, now.Add(time.Minute)), false},
-		"delivered":                 {r.After(first, ledger.Report{Attempt: attempt(200, action.Success)}, now), false},
-		"put back, not tried since": {ledger.Again(r.Kill(first, "x", now), false, now), false},
-	} {
-		if got := r.Scheduled(tt.d, now, now.Add(8*time.Minute)); got != tt.want {
-			t.Errorf("%s: %t", name, got)
-		}
-		if name == "failed twice" && r.Scheduled(tt.d, now, now.Add(7*time.Minute)) {
-			t.Errorf("%s: an hour's wait is ended by a trouble of seven minutes", name)
-		}
-		if name == "failed twice" && !r.Scheduled(tt.d, now.Add(-8*time.Minute), now.Add(time.Second)) {
-			t.Errorf("%s: an hour's wait is not ended by a trouble of eight minutes", name)
-		}
 	}
 }

@@ -10,28 +10,23 @@ import (
 	"github.com/callout-dev/callout/shared/logging"
 )
 
-// Unfinished lists deliveries of a target that are not final, at most limit.
+// Unfinished lists deliveries of a target that are not final, at most limit: the newest of one shard after those of another.
 func (l *Ledger) Unfinished(ctx context.Context, instance action.InstanceID, target action.TargetID, limit int) ([]Version, error) {
-	var unfinished []Version
+	var found []Version
 	for shard := range max(l.rules.Shards, 1) {
-		for _, state := range []action.State{action.Pending, action.Retrying} {
-			equal := firestorepb.StructuredQuery_FieldFilter_EQUAL
-			query := dueQuery(where("shard", equal, integer(int64(shard))), where("target", equal, text(string(target))), where("state", equal, text(string(state))))
-			query.From[0].AllDescendants = false
-			query.OrderBy = []*firestorepb.StructuredQuery_Order{descending("created")}
-			query.Limit = wrapperspb.Int32(int32(limit - len(unfinished)))
-			err := l.queryIn(ctx, "list unfinished deliveries", l.database+"/documents/instances/"+string(instance), query, func(doc *firestorepb.Document) {
-				v, err := version(doc)
-				if err != nil {
-					l.log.ErrorContext(ctx, "delivery left out", logging.Err, err)
-					return
-				}
-				unfinished = append(unfinished, v)
-			})
-			if err != nil || len(unfinished) >= limit {
-				return unfinished, err
+		query := searchQuery(action.DeliveryFilter{Target: target}, []int{shard}, []action.State{action.Pending, action.Retrying})
+		query.Limit = wrapperspb.Int32(int32(limit - len(found)))
+		err := l.queryIn(ctx, "list unfinished deliveries", l.database+"/documents/instances/"+string(instance), query, func(doc *firestorepb.Document) {
+			v, err := version(doc)
+			if err != nil {
+				l.log.ErrorContext(ctx, "delivery left out", logging.Err, err)
+				return
 			}
+			found = append(found, v)
+		})
+		if err != nil || len(found) >= limit {
+			return found, err
 		}
 	}
-	return unfinished, nil
+	return found, nil
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
@@ -115,14 +116,12 @@ func Opened(v action.Valve, reason action.Hold, now time.Time) action.Valve {
 	return v
 }
 
-// Draining is a valve that releases from now on, slowly at first; a target with limits is released at them.
+// Draining is a valve that releases from now on, slowly at first. That of a target with limits releases at them, and that is its reason then,
+// whatever else there is.
 func Draining(v action.Valve, reason action.Hold, limits action.Limits, now time.Time) action.Valve {
 	v.State, v.Reason, v.Since, v.Rate = action.ValveDraining, reason, now, 1
-	if reason == action.HoldLimited {
-		v.Rate = maxRate
-		if limits.Rate > 0 {
-			v.Rate = limits.Rate
-		}
+	if !limits.None() {
+		v.Reason, v.Rate = action.HoldLimited, cmp.Or(limits.Rate, maxRate)
 	}
 	v.Wait, v.Next, v.Idle, v.Judged = 0, now, time.Time{}, now
 	return v

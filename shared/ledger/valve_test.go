@@ -115,15 +115,18 @@ func TestOutageAndDrain(t *testing.T) {
 	}
 }
 
-// TestLimitsAreKeptFromTheStart: a target with a rate of its own need not prove itself first.
+// TestLimitsAreKeptFromTheStart: a target with limits of its own need not prove itself first, whatever its valve is for.
 func TestLimitsAreKeptFromTheStart(t *testing.T) {
 	limits := action.Limits{Rate: 50}
-	v := ledger.Draining(action.Valve{}, action.HoldLimited, limits, now)
-	turn := ledger.Turned(v, ledger.Look{Due: true, Limits: limits}, now)
-	if turn.Release != 50 {
-		t.Errorf("releases %d", turn.Release)
+	for _, reason := range []action.Hold{action.HoldLimited, action.HoldSlow} {
+		v := ledger.Draining(action.Valve{}, reason, limits, now)
+		if turn := ledger.Turned(v, ledger.Look{Due: true, Limits: limits}, now); turn.Release != 50 || v.Reason != action.HoldLimited {
+			t.Errorf("for %s: releases %d, being %s", reason, turn.Release, v.Reason)
+		}
 	}
-	if v := ledger.Draining(action.Valve{}, action.HoldLimited, action.Limits{Concurrency: 2}, now); ledger.Turned(v, ledger.Look{Due: true, Limits: action.Limits{Concurrency: 2}}, now).Window != 2 {
-		t.Error("a concurrency of two was not kept")
+	limits = action.Limits{Concurrency: 2}
+	v := ledger.Draining(action.Valve{}, action.HoldLimited, limits, now)
+	if turn := ledger.Turned(v, ledger.Look{Due: true, Limits: limits}, now); turn.Window != 2 {
+		t.Errorf("%d under way at once instead of two", turn.Window)
 	}
 }

@@ -85,25 +85,46 @@ func (l *Ledger) AddValve(ctx context.Context, v action.Valve, now time.Time) (b
 	return err == nil, err
 }
 
+// Limit gives a target with limits of its own a valve that keeps them, unless it is known to have one. It comes before anything is held for
+// the target: nothing is to lie in a lane that nobody looks at.
+func (l *Ledger) Limit(ctx context.Context, known action.Valve, limits action.Limits, now time.Time) error {
+	if known.Shut() || limits.None() {
+		return nil
+	}
+	_, err := l.AddValve(ctx, Draining(known, action.HoldLimited, limits, now), now)
+	return err
+}
+
 // SaveValve replaces a valve that was read as seen, or makes it where there was none; FailedPrecondition or AlreadyExists if somebody else
 // was faster. All processes are told, unless nothing that they care about is different.
 func (l *Ledger) SaveValve(ctx context.Context, seen ValveVersion, v action.Valve, now time.Time) error {
-	writes := []*firestorepb.Write{{
+	const operation = "save valve"
+	write := &firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: l.valveName(seen.Instance, seen.Target), Fields: encodeValve(v)}},
 		CurrentDocument: seen.condition(),
-	}}
-	if v.State != seen.State || v.Reason != seen.Reason {
-		writes = append(writes, l.announce(seen.Valve, now))
 	}
-	return l.commit(ctx, "save valve", writes...)
+	if v.State == seen.State && v.Reason == seen.Reason {
+		return l.commit(ctx, operation, write)
+	}
+	return l.tell(ctx, operation, seen.Valve, write, now)
 }
 
 // RemoveValve puts a target back into good standing, and tells all processes; FailedPrecondition if the valve has changed since it was read.
 func (l *Ledger) RemoveValve(ctx context.Context, seen ValveVersion, now time.Time) error {
-	return l.commit(ctx, "remove valve", &firestorepb.Write{
+	return l.tell(ctx, "remove valve", seen.Valve, &firestorepb.Write{
 		Operation:       &firestorepb.Write_Delete{Delete: l.valveName(seen.Instance, seen.Target)},
 		CurrentDocument: seen.condition(),
-	}, l.announce(seen.Valve, now))
+	}, now)
+}
+
+// tell changes a valve, and tells all processes of it in the same commit: this one whatever came of it. A refusal may be that of the client's
+// own second try, after a first one that was applied; if not, somebody else was faster, and this process has not seen that.
+func (l *Ledger) tell(ctx context.Context, operation string, v action.Valve, change *firestorepb.Write, now time.Time) error {
+	err := l.commit(ctx, operation, change, l.announce(v, now))
+	if l.OnChange != nil {
+		l.OnChange(action.Change{Instance: v.Instance, Kind: action.ChangeValve, ID: string(v.Target)})
+	}
+	return err
 }
 
 func (v ValveVersion) condition() *firestorepb.Precondition {

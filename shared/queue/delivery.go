@@ -40,6 +40,20 @@ func EncodeDelivery(d Delivery) (Message, error) {
 	return Message{Data: data}, nil
 }
 
+// EncodeDeliveries makes the messages that ask for the next attempts of deliveries as they stand; each also says what common says of release,
+// event and body.
+func EncodeDeliveries(common Delivery, of ...action.Delivery) ([]Message, error) {
+	messages := make([]Message, len(of))
+	for i, d := range of {
+		common.Instance, common.ID, common.Tried = d.Instance, d.ID, d.Tried()
+		var err error
+		if messages[i], err = EncodeDelivery(common); err != nil {
+			return nil, err
+		}
+	}
+	return messages, nil
+}
+
 // encode leaves the bodies inside as they are: json.Marshal would escape "<", and a target would get other bytes with its first attempt,
 // whose body comes from here, than with later ones, whose body comes from the ledger.
 func encode(v any) ([]byte, error) {
@@ -116,11 +130,14 @@ func LetterOf(dead action.Delivery, event action.EventID, body []byte) DeadLette
 	}
 }
 
-// Bury publishes a dead letter.
-func (q *Queue) Bury(ctx context.Context, d DeadLetter) error {
-	letter, err := EncodeDeadLetter(d)
-	if err != nil {
-		return err
+// Bury publishes dead letters.
+func (q *Queue) Bury(ctx context.Context, letters ...DeadLetter) error {
+	messages := make([]Message, len(letters))
+	for i, letter := range letters {
+		var err error
+		if messages[i], err = EncodeDeadLetter(letter); err != nil {
+			return err
+		}
 	}
-	return q.Publish(ctx, DeadLetters, letter)
+	return q.Publish(ctx, DeadLetters, messages...)
 }

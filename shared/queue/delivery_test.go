@@ -31,6 +31,33 @@ func TestDeliveryKeepsTheBodyToTheByte(t *testing.T) {
 	}
 }
 
+func TestEncodeDeliveries(t *testing.T) {
+	tried := action.Delivery{Instance: "i", ID: deliveryID, Attempts: []action.Attempt{{Number: 3}}}
+	untried := action.Delivery{Instance: "j", ID: action.DeliveryOf("event", "other")}
+	messages, err := queue.EncodeDeliveries(queue.Delivery{Release: true, EventID: "e", Body: []byte(`{}`)}, tried, untried)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []queue.Delivery
+	for _, m := range messages {
+		d, err := queue.DecodeDelivery(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, d)
+	}
+	want := []queue.Delivery{
+		{Instance: "i", ID: tried.ID, Tried: 3, Release: true, EventID: "e", Body: []byte(`{}`)},
+		{Instance: "j", ID: untried.ID, Release: true, EventID: "e", Body: []byte(`{}`)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := queue.EncodeDeliveries(queue.Delivery{EventID: "e", Body: []byte(`{`)}, tried); err == nil {
+		t.Error("a body that is not JSON was sent")
+	}
+}
+
 func TestLargeBodyStaysInTheLedger(t *testing.T) {
 	m, err := queue.EncodeDelivery(queue.Delivery{Instance: "i", ID: deliveryID, EventID: "e", Body: []byte(`"` + strings.Repeat("x", queue.InlineLimit-1) + `"`)})
 	if err != nil {

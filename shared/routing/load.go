@@ -238,7 +238,7 @@ func (r *Router) targets(ctx context.Context, f *flight, wanted []action.TargetI
 	}
 	for _, t := range found {
 		if u := byID[t.ID]; u != nil {
-			u.destination = &Destination{Target: t, Err: unreadable[t.ID]}
+			u.destination = &Destination{Target: t, Valve: action.Valve{Instance: f.question.instance, Target: t.ID}, Err: unreadable[t.ID]}
 		}
 	}
 	for _, v := range valves {
