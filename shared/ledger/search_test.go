@@ -185,7 +185,7 @@ func TestSearchFindsWhatAPlainFilterFinds(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(shards), 1))
 			rows, documents := populate(random, 500, shards)
 			d.put(t, documents)
-			for range 40 {
+			for range 20 {
 				s := ledger.Search{Instance: "default", Filter: randomFilter(random, rows), Limit: []int{1, 7, 100, 1000}[1+random.IntN(3)], Shards: shards, Now: now}
 				want := plain(rows, s.Filter)
 				if len(want) < 20 && random.IntN(2) == 0 {

@@ -216,16 +216,16 @@ func TestRedeliver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	refused := func(t *testing.T, d *database, id action.DeliveryID) {
+	refused := func(t *testing.T, d *database, id action.DeliveryID, now time.Time) {
 		t.Helper()
-		if _, err := d.Redeliver(t.Context(), "default", id, time.Now()); !errs.Is(err, errs.FailedPrecondition) {
+		if _, err := d.Redeliver(t.Context(), "default", id, now); !errs.Is(err, errs.FailedPrecondition) {
 			t.Errorf("redelivered: %v", err)
 		}
 	}
 	t.Run("revives what was skipped for it", withDatabase(func(t *testing.T, d *database) {
 		v := d.accept(t, "e1", chain...)
 		kill(t, d, v[0])
-		refused(t, d, v[1].ID)
+		refused(t, d, v[1].ID, time.Now())
 		back, err := d.Redeliver(t.Context(), "default", v[0].ID, time.Now())
 		if err != nil || back.Tried() != 1 || back.Before != 1 || d.states(t, v) != "[pending pending waits pending waits]" {
 			t.Errorf("%s, %+v, %v", d.states(t, v), back, err)
@@ -234,15 +234,14 @@ func TestRedeliver(t *testing.T) {
 	t.Run("not what is nearly expired", withDatabase(func(t *testing.T, d *database) {
 		v := d.accept(t, "e1", chain...)
 		kill(t, d, v[0])
-		time.Sleep(rules().Retention - ledger.Margin)
-		refused(t, d, v[0].ID)
+		refused(t, d, v[0].ID, time.Now().Add(rules().Retention-ledger.Margin))
 	}))
 	t.Run("not what was deleted", withDatabase(func(t *testing.T, d *database) {
 		v := d.accept(t, "e1", chain...)
 		if err := d.DeleteEvent(t.Context(), "default", v[0].Event, time.Now()); err != nil || d.states(t, v) != "[dead dead dead]" {
 			t.Errorf("%s, %v", d.states(t, v), err)
 		}
-		refused(t, d, v[0].ID)
+		refused(t, d, v[0].ID, time.Now())
 	}))
 	t.Run("many, into their lanes", withDatabase(func(t *testing.T, d *database) {
 		var dead []ledger.Version
