@@ -7,10 +7,11 @@
 //   - nothing is stuck: nothing unfinished is due for more than an hour, and no lane of a target is without a valve
 //   - a delivery is put into its target's lane once for each attempt at most
 //
-// All scenarios, with the table of REPORT.md as the result; it takes a quarter of an hour or two:
+// All scenarios, with their table in REPORT.md as the result; -v prints a line for each when it ends:
 //
 //	go test ./emulator/faults -timeout 60m -report
 //
-// Without -report a part of them runs, for CI; with -short none that starts processes. Every scenario has a seed, which decides what is
-// broken; -seed sets another one.
+// Without -report a scenario or two of each kind of fault runs, with few events, shorter troubles and one round of kills, for CI; the report
+// alone has pauses, a clock that goes back, and each RPC broken on its own. With -short none runs that starts processes. Every scenario
+// has a seed, which decides what is broken; -seed sets another one.
 package faults

@@ -79,15 +79,28 @@ func (p *process) kill() {
 	}
 }
 
-// build builds programs of this module into a folder.
-func build(t *testing.T, into string, programs ...string) {
+// built is the folder with emulator and functions, once a test has asked for one of them.
+var built struct {
+	sync.Once
+	into string
+	err  error
+}
+
+// program is the path of one of them.
+func program(t *testing.T, name string) string {
 	t.Helper()
-	for _, p := range programs {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(into, p), "../../"+p)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", p, err, out)
+	built.Do(func() {
+		if built.into, built.err = os.MkdirTemp("", "callout-faults-"); built.err != nil {
+			return
 		}
+		if out, err := exec.Command("go", "build", "-o", built.into, "../../emulator", "../../functions").CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("build: %w\n%s", err, out)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
 	}
+	return filepath.Join(built.into, name)
 }
 
 // freePorts finds n addresses that nobody listens on.
@@ -225,23 +238,26 @@ func (l *load) missing(s *site) []string {
 	return missing
 }
 
-// await waits until every site has seen every acknowledged event: eleven minutes, because what a killed sweeper had claimed is due in ten.
-func (l *load) await(t *testing.T, sites ...*site) time.Duration {
+// patience is how long to wait for what a kill left: what a killed sweeper had claimed is due in ten minutes. CI does not wait for it.
+func patience() time.Duration {
+	if *report {
+		return 11 * time.Minute
+	}
+	return time.Minute
+}
+
+// await waits until every site has seen every acknowledged event, and says how many deliveries there are of which none has.
+func (l *load) await(t *testing.T, sites ...*site) int {
 	t.Helper()
-	began := time.Now()
-	for _, s := range sites {
-		for {
-			missing := l.missing(s)
-			if len(missing) == 0 {
-				break
-			}
-			if time.Since(began) > 11*time.Minute {
-				t.Fatalf("%s: %d acknowledged events are lost, such as %s", s.endpoint, len(missing), missing[0])
-			}
-			time.Sleep(100 * time.Millisecond)
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		lost := 0
+		for _, s := range sites {
+			lost += len(l.missing(s))
+		}
+		if lost == 0 || time.Since(began) > patience() {
+			return lost
 		}
 	}
-	return time.Since(began)
 }
 
 // realSite is a target on a port of this machine.
@@ -271,16 +287,13 @@ func states(t *testing.T, a *api) map[string]int {
 	return byState
 }
 
-// awaitFinal waits until nothing is unfinished.
+// awaitFinal waits until nothing is unfinished, and gives up where that takes too long.
 func awaitFinal(t *testing.T, a *api) map[string]int {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(500 * time.Millisecond) {
 		byState := states(t, a)
-		if byState["pending"]+byState["retrying"] == 0 {
+		if byState["pending"]+byState["retrying"] == 0 || time.Since(began) > patience() {
 			return byState
-		}
-		if time.Since(began) > 11*time.Minute {
-			t.Fatalf("unfinished: %v", byState)
 		}
 	}
 }

@@ -27,6 +27,7 @@ type site struct {
 	first    map[string]time.Time // when each event came first
 	repeated int                  // calls with a delivery that was answered well before
 	answered map[string]bool
+	goods    int // calls that were answered well
 	open     map[net.Conn]bool
 	closed   bool
 }
@@ -121,6 +122,7 @@ func (s *site) note(h http.Header) (behaviour, int) {
 		if spy.good {
 			s.mu.Lock()
 			s.answered[delivery] = true
+			s.goods++
 			s.mu.Unlock()
 		}
 		return keep
@@ -153,6 +155,13 @@ func (s *site) saw() (first map[string]time.Time, calls, repeated int) {
 		first[event] = at
 	}
 	return first, s.calls, s.repeated
+}
+
+// good is how many calls were answered well.
+func (s *site) good() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.goods
 }
 
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

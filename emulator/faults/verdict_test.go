@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -135,11 +134,15 @@ func (w *world) checkStuck() {
 
 // result is a line of the report.
 type result struct {
+	test     string
 	group    string
+	kind     string // of fault
 	scenario string
-	faults   string
-	events   int
-	accepted int
+	faults   int
+	sent     int // events; in virtual time all of them are acknowledged
+	events   int // acknowledged
+	lost     int // of these, what a target never saw
+	accepted int // deliveries
 	byState  map[string]int
 	calls    int
 	repeated int
@@ -148,22 +151,28 @@ type result struct {
 }
 
 // judge settles the world and holds it against the law.
-func (w *world) judge(group, name string, e expectation) result {
+func (w *world) judge(group, kind, name string, e expectation) result {
 	w.t.Helper()
 	s, quiet := w.settle(e.most)
 	w.readLetters()
-	injected := w.inject.injected()
-	r := result{group: group, scenario: name, faults: fmt.Sprint(sum(injected)), events: len(w.sent), accepted: w.accepted(), byState: s.byState, quiet: quiet}
+	r := result{
+		group: group, kind: kind, scenario: name, faults: sum(w.inject.injected()), events: len(w.sent), accepted: w.accepted(), byState: s.byState, quiet: quiet,
+	}
 	w.checkLaw(s, r)
 	w.checkDocuments(s, e)
 	w.checkArrivals(s, e)
 	if !e.unbounded {
 		w.checkHolds(s)
 	}
+	bad := 0
 	for _, site := range w.sites {
 		_, calls, repeated := site.saw()
 		r.calls += calls
 		r.repeated += repeated
+		bad += calls - site.good()
+	}
+	if r.faults == 0 {
+		r.faults = bad
 	}
 	return r
 }
@@ -211,13 +220,16 @@ func (w *world) checkArrivals(s snapshot, e expectation) {
 	for _, d := range s.documents {
 		delivered[d.id] = d.state == finalDelivered
 	}
+	first := map[string]map[string]time.Time{}
+	for name, site := range w.sites {
+		first[name], _, _ = site.saw()
+	}
 	missing := map[string]int{}
 	for event, eventType := range w.sent {
 		key := action.KeyOfEvent(action.DefaultInstance, "", action.EventID(event))
 		for _, name := range w.routes[eventType] {
 			site := w.sites[name]
-			first, _, _ := site.saw()
-			_, arrived := first[event]
+			_, arrived := first[name][event]
 			id := string(action.DeliveryOf(key, action.TargetID(site.target)))
 			if !arrived && (delivered[id] || !slices.Contains(e.mayDie, name)) {
 				missing[name]++

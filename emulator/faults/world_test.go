@@ -103,7 +103,8 @@ func newWorld(t *testing.T, seed uint64, change func(*local.Config)) *world {
 	w.config = local.Config{
 		Listen: "127.0.0.1:8080", Firestore: "127.0.0.1:8081", PubSub: "127.0.0.1:8085", Issuer: "127.0.0.1:8082",
 		EgressAllow: local.DefaultEgressAllow, Log: logging.Discard(), NewListener: w.net.listen, NewKey: nextKey(), Dial: w.inject.options(),
-		Targets: &http.Client{Transport: w.targets, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		MemTableBytes: 256 << 10, // hours are looked through second by second, and little is written in them
+		Targets:       &http.Client{Transport: w.targets, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	}
 	if change != nil {
 		change(&w.config)

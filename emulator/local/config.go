@@ -53,6 +53,8 @@ type Config struct {
 	Dial             []grpc.DialOption
 	HostileFirestore *firestore.Hostile
 	HostilePubSub    *pubsub.Hostile
+	// MemTableBytes is as in storage.Options.
+	MemTableBytes uint64
 }
 
 // check refuses what would only fail later.

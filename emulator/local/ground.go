@@ -60,7 +60,7 @@ func openGround(c Config, api string) (*ground, error) {
 
 func (g *ground) open(c Config, api string) error {
 	var err error
-	if g.store, err = storage.Open(storage.Options{Dir: c.Data, Log: c.Log}); err != nil {
+	if g.store, err = storage.Open(storage.Options{Dir: c.Data, MemTableBytes: c.MemTableBytes, Log: c.Log}); err != nil {
 		return err
 	}
 	if g.sealKey, err = sealKey(c); err != nil {

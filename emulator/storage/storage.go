@@ -10,6 +10,7 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -41,11 +42,15 @@ type Options struct {
 	FS         vfs.FS       // nil: the machine's, or a fresh one in memory where Dir is empty; tests give one that fails or crashes
 	CacheBytes int64        // block cache; 0 means 64 MiB
 	Log        *slog.Logger // nil: nothing is logged
+
+	// MemTableBytes is how much is written before it is sorted into files; 0 means 16 MiB. Less suits a small store that is looked at
+	// much more than it is written: a look at the head of a queue passes over every key deleted there since.
+	MemTableBytes uint64
 }
 
 const (
-	defaultCacheBytes = 64 << 20
-	memTableBytes     = 16 << 20
+	defaultCacheBytes    = 64 << 20
+	defaultMemTableBytes = 16 << 20
 )
 
 // Store is an ordered map of bytes to bytes, safe for concurrent use. Make one with Open.
@@ -55,7 +60,8 @@ type Store struct {
 	lock *pebble.Lock
 	log  *slog.Logger
 
-	cacheBytes int64
+	cacheBytes    int64
+	memTableBytes uint64
 
 	health health
 
@@ -117,7 +123,7 @@ func (s *Store) open(o Options) error {
 	if cacheBytes == 0 {
 		cacheBytes = defaultCacheBytes
 	}
-	s.lock, s.cacheBytes = lock, cacheBytes
+	s.lock, s.cacheBytes, s.memTableBytes = lock, cacheBytes, cmp.Or(o.MemTableBytes, defaultMemTableBytes)
 	s.db, err = s.openDB(false)
 	if err != nil {
 		return errors.Join(err, lock.Close())
@@ -146,7 +152,7 @@ func (s *Store) options(readOnly bool) *pebble.Options {
 		Lock:                        s.lock,
 		CacheSize:                   s.cacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                s.memTableBytes,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       2,
 		L0StopWritesThreshold:       1000,
