@@ -119,9 +119,16 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 	return s, conn, err
 }
 
-// newServer makes a gRPC server whose memory one client does not take by what it sends.
+// What one connection may ask for at once.
+const (
+	maxStreams     = 1000     // calls and streams that are open; a client that wants more waits
+	maxHeaderBytes = 64 << 10 // of one call, which keeps them as long as it is open
+)
+
+// newServer makes a gRPC server whose memory one connection does not take by what it sends.
 func newServer() *grpc.Server {
-	return grpc.NewServer(grpc.ConnectionTimeout(greetTime), grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes), grpc.ForceServerCodecV2(newCodec()))
+	return grpc.NewServer(grpc.ConnectionTimeout(greetTime), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes), grpc.ForceServerCodecV2(newCodec()))
 }
 
 func (g *ground) report(err error) {
