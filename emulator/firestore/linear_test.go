@@ -183,11 +183,11 @@ func (s *Server) one(ctx context.Context, v *view, path string) (int64, error) {
 		return 0, err
 	}
 	v.refresh()
-	found, err := v.read(ctx, db, []resource.Path{p})
-	if err != nil || found[0] == nil {
+	d, err := v.read(ctx, db, p)
+	if d == nil || err != nil {
 		return 0, err
 	}
-	f, err := found[0].fields()
+	f, err := d.fields()
 	return f["v"].GetIntegerValue(), err
 }
 

@@ -61,46 +61,50 @@ func (s *Server) getIn(ctx context.Context, db resource.Database, path resource.
 		return nil, err
 	}
 	defer v.close()
-	found, err := v.read(ctx, db, []resource.Path{path})
-	if err != nil {
-		return nil, err
-	}
-	return found[0], nil
+	return v.read(ctx, db, path)
 }
 
-// read reads documents on behalf of the view's transaction; nil stands for those that are not there.
-func (v *view) read(ctx context.Context, db resource.Database, paths []resource.Path) ([]*document, error) {
-	if v.tx != nil {
-		names := make([]documentName, len(paths))
-		for i, p := range paths {
-			names[i] = nameOf(db, p)
-		}
-		waited, err := v.lock(ctx, names)
-		if err != nil {
-			return nil, err
-		}
-		if waited {
-			v.refresh()
-		}
-		if err := v.consistent(); err != nil {
-			return nil, err
-		}
+// read reads a document on behalf of the view's transaction; nil if it is not there.
+func (v *view) read(ctx context.Context, db resource.Database, path resource.Path) (*document, error) {
+	if err := v.claim(ctx, db, []resource.Path{path}); err != nil {
+		return nil, err
 	}
-	out := make([]*document, len(paths))
+	return v.find(db, path)
+}
+
+// claim makes a read-write transaction hold documents and remember what they are in its view.
+func (v *view) claim(ctx context.Context, db resource.Database, paths []resource.Path) error {
+	if v.tx == nil || v.tx.readOnly {
+		return nil
+	}
+	names := make([]documentName, len(paths))
+	for i, p := range paths {
+		names[i] = nameOf(db, p)
+	}
+	waited, err := v.lock(ctx, names)
+	if err != nil {
+		return err
+	}
+	if waited {
+		v.refresh()
+	}
+	if err := v.consistent(); err != nil {
+		return err
+	}
 	for i, p := range paths {
 		d, err := v.find(db, p)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if err := v.saw(nameOf(db, p), d); err != nil {
-			return nil, err
+		if err := v.saw(names[i], d); err != nil {
+			return err
 		}
-		out[i] = d
 	}
-	return out, nil
+	return nil
 }
 
 // BatchGetDocuments serves google.firestore.v1.Firestore/BatchGetDocuments. Answers come in the order of the request, each name once.
+// It holds one document at a time: its client may be slow, and there may be many.
 func (s *Server) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, stream pb.Firestore_BatchGetDocumentsServer) error {
 	db, err := resource.ParseDatabase(r.GetDatabase())
 	if err != nil {
@@ -130,8 +134,7 @@ func (s *Server) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, stream pb.Fir
 	if err != nil {
 		return err
 	}
-	found, err := v.read(stream.Context(), db, paths)
-	if err != nil {
+	if err := v.claim(stream.Context(), db, paths); err != nil {
 		v.abandon()
 		return err
 	}
@@ -141,7 +144,11 @@ func (s *Server) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, stream pb.Fir
 			return err
 		}
 	}
-	for i, d := range found {
+	for i, path := range paths {
+		d, err := v.find(db, path)
+		if err != nil {
+			return err
+		}
 		answer := &pb.BatchGetDocumentsResponse{ReadTime: timestamp(v.time)}
 		if d == nil {
 			answer.Result = &pb.BatchGetDocumentsResponse_Missing{Missing: names[i]}

@@ -176,7 +176,8 @@ func (t *transactions) finish(tx *transaction) {
 	}
 }
 
-// expire ends the transactions that live too long; all of them where that is everything.
+// expire ends the transactions that live too long; all of them where that is everything. One that is in the middle of a call loses its
+// locks, and ends later.
 func (t *transactions) expire(now time.Time, everything bool) {
 	t.mu.Lock()
 	var old []*transaction
@@ -187,7 +188,12 @@ func (t *transactions) expire(now time.Time, everything bool) {
 	}
 	t.mu.Unlock()
 	for _, tx := range old {
-		tx.mu.Lock()
+		if everything {
+			tx.mu.Lock()
+		} else if !tx.mu.TryLock() { // a call of it is under way, perhaps one whose client does not read: the next round
+			t.locks.releaseAll(tx)
+			continue
+		}
 		t.finish(tx)
 		tx.mu.Unlock()
 	}

@@ -92,7 +92,7 @@ func (g *ground) open(c Config, api string) error {
 
 // serve puts a gRPC service in memory and, if there is an address, on a port, where web answers what is not gRPC.
 func (g *ground) serve(c Config, name, address string, register func(grpc.ServiceRegistrar), web http.Handler) (service, *grpc.ClientConn, error) {
-	s := service{server: grpc.NewServer(grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes), grpc.ConnectionTimeout(greetTime))}
+	s := service{server: newServer()}
 	register(s.server)
 	memory := memnet.Listen(name)
 	listeners := []net.Listener{memory}
@@ -117,6 +117,18 @@ func (g *ground) serve(c Config, name, address string, register func(grpc.Servic
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithChainUnaryInterceptor(direct.Intercept))
 	conn, err := grpc.NewClient("passthrough:///"+name, options...)
 	return s, conn, err
+}
+
+// What one connection may ask for at once.
+const (
+	maxStreams     = 1000     // calls and streams that are open; a client that wants more waits
+	maxHeaderBytes = 64 << 10 // of one call, which keeps them as long as it is open
+)
+
+// newServer makes a gRPC server whose memory one connection does not take by what it sends.
+func newServer() *grpc.Server {
+	return grpc.NewServer(grpc.ConnectionTimeout(greetTime), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.MaxRecvMsgSize(pubsub.MaxRequestBytes), grpc.ForceServerCodecV2(newCodec()))
 }
 
 func (g *ground) report(err error) {

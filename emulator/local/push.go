@@ -24,7 +24,11 @@ type pushTransport struct {
 }
 
 func newPushTransport(workers *memnet.Workers) *pushTransport {
-	return &pushTransport{workers: workers, outside: &http.Transport{MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second}, opened: make(chan struct{})}
+	outside := &http.Transport{
+		MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, // nothing in an answer but its status is looked at
+	}
+	return &pushTransport{workers: workers, outside: outside, opened: make(chan struct{})}
 }
 
 // open says which base URL is this process's and who answers for it, and lets pushes through. It is called once, when the subscriptions

@@ -79,3 +79,33 @@ func TestPushEndsThoughItsHandlerDoesNot(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// An endpoint that answers with megabytes of headers fails; 256 of these answers at once would be gigabytes.
+func TestPushAnswerOfManyHeaders(t *testing.T) {
+	endpoint := memnet.Listen("endpoint")
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Long", strings.Repeat("x", len(r.URL.Query().Get("n"))<<10))
+	})}
+	go func() { _ = server.Serve(endpoint) }()
+	defer server.Close()
+	workers := memnet.NewWorkers()
+	defer workers.Close()
+	transport := newPushTransport(workers)
+	transport.outside.DialContext = endpoint.DialContext
+	if err := transport.open("http://functions", http.NotFoundHandler()); err != nil {
+		t.Fatal(err)
+	}
+	for kilobytes, ok := range map[int]bool{8: true, 1 << 10: false} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://endpoint/?n="+strings.Repeat("1", kilobytes), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := transport.RoundTrip(r)
+		if (err == nil) != ok {
+			t.Errorf("%d KiB of headers: %v", kilobytes, err)
+		}
+		if err == nil {
+			res.Body.Close()
+		}
+	}
+}

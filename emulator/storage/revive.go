@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -87,7 +88,8 @@ type space struct {
 	err    error // ErrFull, or nil
 }
 
-// room is nil, or ErrFull where the disk is nearly full.
+// room is nil, or ErrFull where the disk is nearly full, or ErrUnavailable where the data folder was removed: what is written to open files
+// of it is gone with the process.
 func (s *Store) room(bytes int) error {
 	p := &s.space
 	p.mu.Lock()
@@ -98,8 +100,11 @@ func (s *Store) room(bytes int) error {
 		return p.err
 	}
 	p.looked, p.since, p.err = now, 0, nil
-	u, err := s.fs.GetDiskUsage(s.dir)
-	if err == nil && u.AvailBytes < min(reserveBytes, u.TotalBytes/reserveShare) {
+	u, err := s.fs.GetDiskUsage(s.path())
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.err = fmt.Errorf("%w: the data folder was removed", ErrUnavailable)
+	case err == nil && u.AvailBytes < min(reserveBytes, u.TotalBytes/reserveShare):
 		p.err = fmt.Errorf("%w: %d bytes are left", ErrFull, u.AvailBytes)
 	}
 	return p.err

@@ -268,42 +268,63 @@ func TestTooManyTransactions(t *testing.T) {
 	d.begin(t, nil)
 }
 
-// A listener that does not read costs what is on its way to it, not the whole of what it listens to.
-func TestListenersThatDoNotRead(t *testing.T) {
+// A listener, or a reader of many documents, that does not read costs what is on its way to it, not the whole of what it asked for.
+func TestStreamsThatAreNotRead(t *testing.T) {
 	if !ours {
 		t.Skip("looks at the memory of the process")
 	}
-	synctest.Test(t, func(t *testing.T) {
-		d := start(t)
-		const documents, size, listeners = 20, 900_000, 30
-		for i := range documents {
-			set(t, d.root.Doc(fmt.Sprint(i)), fields{"s": strings.Repeat("s", size)})
-		}
-		held := func() uint64 {
-			var m runtime.MemStats
-			runtime.GC()
-			runtime.ReadMemStats(&m)
-			return m.HeapAlloc
-		}
-		before := held()
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
-		for range listeners {
+	const documents, size, streams = 20, 900_000, 30
+	tests := []struct {
+		name string
+		open func(ctx context.Context, d *database, names []string) error
+	}{
+		{"listen", func(ctx context.Context, d *database, _ []string) error {
 			l, err := d.raw.Listen(ctx)
 			if err != nil {
-				t.Fatal(err)
+				return err
 			}
-			if err := l.Send(&pb.ListenRequest{Database: d.name, TargetChange: &pb.ListenRequest_AddTarget{AddTarget: &pb.Target{TargetId: 1,
+			return l.Send(&pb.ListenRequest{Database: d.name, TargetChange: &pb.ListenRequest_AddTarget{AddTarget: &pb.Target{TargetId: 1,
 				TargetType: &pb.Target_Query{Query: &pb.Target_QueryTarget{Parent: d.root.Parent.Path, QueryType: &pb.Target_QueryTarget_StructuredQuery{
-					StructuredQuery: &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: d.root.ID}}}}}}}}}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		synctest.Wait()
-		if got, whole := held()-before, uint64(listeners*documents*size); got > whole/2 {
-			t.Errorf("%d listeners hold %d bytes; the documents have %d for each", listeners, got, whole/listeners)
-		}
-		stop()
-		synctest.Wait()
-	})
+					StructuredQuery: &pb.StructuredQuery{From: []*pb.StructuredQuery_CollectionSelector{{CollectionId: d.root.ID}}}}}}}}})
+		}},
+		{"batch get", func(ctx context.Context, d *database, names []string) error {
+			_, err := d.raw.BatchGetDocuments(ctx, &pb.BatchGetDocumentsRequest{Database: d.name, Documents: names})
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := start(t)
+				var names []string
+				for i := range documents {
+					ref := d.root.Doc(fmt.Sprint(i))
+					set(t, ref, fields{"s": strings.Repeat("s", size)})
+					names = append(names, ref.Path)
+				}
+				before := held()
+				ctx, stop := context.WithCancel(t.Context())
+				defer stop()
+				for range streams {
+					if err := tt.open(ctx, d, names); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+				if got, whole := int64(held()-before), int64(streams*documents*size); got > whole/2 {
+					t.Errorf("%d streams hold %d bytes; the documents have %d for each", streams, got, whole/streams)
+				}
+				stop()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// held is how many bytes live objects take.
+func held() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
