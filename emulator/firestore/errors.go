@@ -3,6 +3,7 @@ package firestore
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -25,6 +26,17 @@ func message(err error) string {
 	return outer[:len(outer)-len(inner)] + s.GRPCStatus().Message()
 }
 
+// maxMessage is how many bytes of text an error has: clients bound the headers that it comes in.
+const maxMessage = 1 << 10
+
+// clip cuts what a request's own text made long.
+func clip(text string) string {
+	if len(text) <= maxMessage {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxMessage], "") + "…"
+}
+
 // fail makes err one for the client: statuses go as they are, the store's failures get theirs, and what nobody foresaw is logged and
 // hidden.
 func (s *Server) fail(ctx context.Context, err error) error {
@@ -32,7 +44,7 @@ func (s *Server) fail(ctx context.Context, err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[statusError](err); ok {
-		return status.Error(e.GRPCStatus().Code(), message(err))
+		return status.Error(e.GRPCStatus().Code(), clip(message(err)))
 	}
 	switch {
 	case errors.Is(err, context.Canceled):

@@ -144,6 +144,7 @@ func (s *Server) BatchGetDocuments(r *pb.BatchGetDocumentsRequest, stream pb.Fir
 			return err
 		}
 	}
+	v.leave()
 	for i, path := range paths {
 		d, err := v.find(db, path)
 		if err != nil {

@@ -59,6 +59,7 @@ func (v *view) results(ctx context.Context, q *query, send func(m *pb.Document, 
 			return 0, err
 		}
 		defer out.close()
+		v.leave()
 		picked, err := q.near.pick(out)
 		if err != nil {
 			return 0, err
@@ -79,6 +80,7 @@ func (v *view) results(ctx context.Context, q *query, send func(m *pb.Document, 
 		return 0, err
 	}
 	defer out.close()
+	v.leave()
 	told := 0
 	for {
 		d, err := out.next()

@@ -136,6 +136,14 @@ func (v *view) close() {
 	}
 }
 
+// leave lets a read-write transaction go on to its next call: what remains of this one is to send, and its client may be slow.
+func (v *view) leave() {
+	if v.tx != nil && !v.tx.readOnly {
+		v.s.transactions.release(v.tx)
+		v.tx, v.begun = nil, false
+	}
+}
+
 // abandon closes a view whose call failed, and ends the transaction that the call began: nobody knows its name.
 func (v *view) abandon() {
 	if v.begun {
