@@ -61,7 +61,10 @@ type issuer struct {
 	odd       string // JSON before the published keys
 	asked     int
 	fetched   int // times that the keys were asked for
-	name      string
+
+	endpoint   string // for introspection
+	introspect http.HandlerFunc
+	name       string
 }
 
 func (i *issuer) set(edit func(*issuer)) {
@@ -77,6 +80,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.fetched++
 	}
 	published, discovery, jwks, hang, name, odd := i.published, i.discovery, i.jwks, i.hang, i.name, i.odd
+	endpoint, introspect := i.endpoint, i.introspect
 	i.mu.Unlock()
 	time.Sleep(hang) // virtual
 	switch r.URL.Path {
@@ -85,7 +89,9 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(discovery)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys"})
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys", "introspection_endpoint": endpoint})
+	case "/introspect":
+		introspect(w, r)
 	case "/keys":
 		if jwks != 0 {
 			w.WriteHeader(jwks)
