@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/zitadel/oidc/v3/pkg/client"
 	"github.com/zitadel/oidc/v3/pkg/client/profile"
 	"golang.org/x/oauth2"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -38,7 +37,7 @@ func (i *installation) serviceAccountToken(t *testing.T, scopes ...string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	var file client.KeyFile
+	var file struct{ Type, KeyID, Key, UserID string }
 	if err := json.Unmarshal(text, &file); err != nil || file.Type != "serviceaccount" {
 		t.Fatalf("the key file is of type %q, %v", file.Type, err)
 	}
