@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// documentVersion is the only format of issuer.json that this program reads and writes.
-const documentVersion = 1
+// documentVersion is the format of issuer.json that this program writes. It reads version 1 too, which knew no key before its time.
+const documentVersion = 2
 
 // minSecret is the least length of a client's secret, in characters.
 const minSecret = 32
@@ -25,7 +25,7 @@ const minSecret = 32
 // document is what issuer.json holds: everything that has to outlive the process.
 type document struct {
 	Version int         `json:"version"`
-	Keys    []storedKey `json:"keys"` // oldest first; the last one signs
+	Keys    []storedKey `json:"keys"` // oldest first; the last one whose time has come signs
 	// Secrets are those of the confidential clients and the passwords of the users of the same names.
 	Secrets        map[string]string `json:"secrets"`
 	ServiceAccount storedKey         `json:"serviceAccount"`
@@ -36,13 +36,15 @@ type document struct {
 type storedKey struct {
 	ID  string `json:"id"`
 	PEM string `json:"pem"`
+	// From is when the key begins to sign; until then it is only published. Zero for the first key of a version 1.
+	From time.Time `json:"from,omitzero"`
 	// Until is when the last token signed by the key has expired; zero for a key still in use.
 	Until time.Time `json:"until,omitzero"`
 
 	private *rsa.PrivateKey
 }
 
-// newDocument makes what a first start needs: two keys and a secret for each account.
+// newDocument makes what a first start needs: two keys, one of which signs from now on, and a secret for each account.
 func newDocument(newKey func() (*rsa.PrivateKey, error)) (document, error) {
 	signing, err := newStoredKey(newKey)
 	if err != nil {
@@ -52,6 +54,7 @@ func newDocument(newKey func() (*rsa.PrivateKey, error)) (document, error) {
 	if err != nil {
 		return document{}, err
 	}
+	signing.From = time.Now().UTC()
 	doc := document{Version: documentVersion, Keys: []storedKey{signing}, ServiceAccount: service, Secrets: map[string]string{}}
 	for name := range clientRoles {
 		doc.Secrets[name] = random()
@@ -83,7 +86,7 @@ func decodeDocument(data []byte) (document, error) {
 	if err := json.Unmarshal(data, &head); err != nil {
 		return document{}, errors.New("is damaged: not a JSON object with a version")
 	}
-	if head.Version != documentVersion {
+	if head.Version < 1 || head.Version > documentVersion {
 		return document{}, fmt.Errorf("has version %d, this program knows %d", head.Version, documentVersion)
 	}
 	var doc document
@@ -98,6 +101,7 @@ func decodeDocument(data []byte) (document, error) {
 	if err := doc.parse(); err != nil {
 		return document{}, fmt.Errorf("is damaged: %w", err)
 	}
+	doc.Version = documentVersion
 	return doc, nil
 }
 
@@ -115,6 +119,9 @@ func (d *document) parse() error {
 			return fmt.Errorf("keys[%d]: its id occurs twice", i)
 		}
 		seen[key.ID] = true
+		if i > 0 && key.From.Before(d.Keys[i-1].From) {
+			return fmt.Errorf("keys[%d]: begins before the one that it follows", i)
+		}
 	}
 	if !d.Keys[len(d.Keys)-1].Until.IsZero() {
 		return errors.New("keys: the last one has retired")

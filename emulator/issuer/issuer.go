@@ -19,6 +19,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
@@ -35,6 +36,8 @@ type Config struct {
 	ConsoleRedirect string
 	// Dir holds issuer.json and service-account.json; it is made if need be. Empty keeps everything in memory.
 	Dir string
+	// RotateAfter is how old a signing key gets: then the next one is published, and signs a day later. 0 keeps the key for good.
+	RotateAfter time.Duration
 	// Log is told what is refused and what fails. Nil drops it.
 	Log *slog.Logger
 	// NewKey makes RSA keys of 2048 bits or more: two on the first start and one for each Rotate. Nil is a fresh key each time;
@@ -117,8 +120,9 @@ func (i *Issuer) ServiceAccount() []byte {
 	return append(file, '\n')
 }
 
-// Rotate publishes a new signing key and signs with it from now on. The old key stays published until every token it has signed has
-// expired. If the new key cannot be made durable, the old one stays in use.
+// Rotate publishes a new signing key, and signs with it from a day later on, so that it is known everywhere by then. The old key stays
+// published until every token it has signed has expired. If the new key cannot be made durable, nothing changes; while one waits for its
+// day already, nothing does either.
 func (i *Issuer) Rotate() error {
 	if err := i.state.rotate(); err != nil {
 		return fmt.Errorf("rotate signing key: %w", err)
@@ -141,6 +145,8 @@ func (c Config) check() error {
 	switch {
 	case c.Audience == "":
 		return errors.New("no Audience")
+	case c.RotateAfter < 0:
+		return errors.New("RotateAfter: is negative")
 	case c.PushAudience != "" && slices.Contains(c.clientAudiences(), c.PushAudience):
 		return errors.New("PushAudience: is one that clients get")
 	}

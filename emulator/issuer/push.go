@@ -25,7 +25,7 @@ func (i *Issuer) Token(ctx context.Context, audience, email string) (token strin
 	if err := i.checkPush(audience, email); err != nil {
 		return "", time.Time{}, fmt.Errorf("push token: %w", err)
 	}
-	signer, err := op.SignerFromKey(privateKey{i.state.signing()})
+	signer, err := op.SignerFromKey(i.storage.signer(ctx))
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("push token: %w", err)
 	}

@@ -22,8 +22,10 @@ const (
 	tokenLifetime = time.Hour
 	// leeway is by how much a verifier's clock may be behind ours.
 	leeway = time.Minute
-	// maxKeys bounds the published keys, so that nobody's key set grows without end.
-	maxKeys = 16
+	// publishAhead is how long a key is published before it signs: whoever keeps a copy of the key set has it by then.
+	publishAhead = 24 * time.Hour
+	// rotateRetry is the pause after a roll-over that failed.
+	rotateRetry = time.Minute
 	// maxRevoked bounds the revoked tokens that have not expired yet.
 	maxRevoked = 4096
 )
@@ -32,6 +34,9 @@ const (
 type state struct {
 	path   string
 	newKey func() (*rsa.PrivateKey, error)
+
+	rotating sync.Mutex // guards rested
+	rested   time.Time  // no roll-over by age before
 
 	writing sync.Mutex   // one change at a time, held across the write
 	mu      sync.RWMutex // guards doc
@@ -106,28 +111,65 @@ func (s *state) change(edit func(*document) error) error {
 	return s.save(doc)
 }
 
-// rotate puts a new key in use. The old one stays published until nothing it has signed is alive.
+// rotate publishes a new key, which signs after publishAhead. The old one stays published until nothing it has signed is alive. One
+// durable change says all that: no crash can come between its parts. Where a key waits for its time already, nothing changes.
 func (s *state) rotate() error {
+	if s.waiting() {
+		return nil
+	}
 	fresh, err := newStoredKey(s.newKey)
 	if err != nil {
 		return err
 	}
 	return s.change(func(doc *document) error {
-		if len(doc.Keys) >= maxKeys {
-			return fmt.Errorf("%d keys have live tokens: wait until some have expired", len(doc.Keys))
+		last := &doc.Keys[len(doc.Keys)-1]
+		now := time.Now().UTC()
+		if last.From.After(now) {
+			return nil // somebody was faster
 		}
-		doc.Keys[len(doc.Keys)-1].Until = time.Now().Add(tokenLifetime + leeway).UTC()
+		fresh.From = now.Add(publishAhead)
+		last.Until = fresh.From.Add(tokenLifetime + leeway)
 		doc.Keys = append(doc.Keys, fresh)
 		return nil
 	})
 }
 
-// signing is the key in use; published are all whose tokens may be alive, oldest first.
-func (s *state) signing() storedKey {
+// waiting says whether a key is published whose time has not come.
+func (s *state) waiting() bool {
 	keys := s.read().Keys
-	return keys[len(keys)-1]
+	return keys[len(keys)-1].From.After(time.Now())
 }
 
+// rotateIfOld publishes the next key once the one in use has signed for longer than age. One caller does it, at the price of making a
+// key; the others go on. After a failure it rests for a while.
+func (s *state) rotateIfOld(age time.Duration) error {
+	now := time.Now()
+	if now.Sub(s.signing().From) < age || s.waiting() || !s.rotating.TryLock() {
+		return nil
+	}
+	defer s.rotating.Unlock()
+	if now.Before(s.rested) {
+		return nil
+	}
+	if err := s.rotate(); err != nil {
+		s.rested = now.Add(rotateRetry)
+		return err
+	}
+	return nil
+}
+
+// signing is the key in use: the last one whose time has come, and the first one where the clock was put back before all of them.
+func (s *state) signing() storedKey {
+	keys, now := s.read().Keys, time.Now()
+	for i := len(keys) - 1; i > 0; i-- {
+		if !keys[i].From.After(now) {
+			return keys[i]
+		}
+	}
+	return keys[0]
+}
+
+// published are all keys whose tokens may be alive or are to come, oldest first.
 func (s *state) published() []storedKey {
 	now := time.Now()
 	return slices.DeleteFunc(slices.Clone(s.read().Keys), func(k storedKey) bool { return k.dead(now) })

@@ -1,16 +1,21 @@
 package issuer_test
 
 import (
+	"crypto/rsa"
 	"encoding/json"
-	"net/url"
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/callout-dev/callout/emulator/issuer"
@@ -109,7 +114,7 @@ func TestDamagedState(t *testing.T) {
 		{"cut", string(good[:len(good)/2]), "is damaged"},
 		{"text after it", string(good) + "{}", "is damaged"},
 		{"not JSON", "issuer: local", "is damaged"},
-		{"the next version", edit(func(d map[string]any) { d["version"] = 2 }), "has version 2, this program knows 1"},
+		{"the next version", edit(func(d map[string]any) { d["version"] = 3 }), "has version 3, this program knows 2"},
 		{"no version", edit(func(d map[string]any) { delete(d, "version") }), "has version 0"},
 		{"unknown field", edit(func(d map[string]any) { d["more"] = true }), "unknown"},
 		{"no keys", edit(func(d map[string]any) { d["keys"] = []any{} }), "keys: there is none"},
@@ -117,6 +122,11 @@ func TestDamagedState(t *testing.T) {
 		{"no key in use", edit(func(d map[string]any) {
 			d["keys"].([]any)[0].(map[string]any)["until"] = "2030-01-01T00:00:00Z"
 		}), "keys: the last one has retired"},
+		{"a key before the one that it follows", edit(func(d map[string]any) {
+			key := maps.Clone(d["keys"].([]any)[0].(map[string]any))
+			key["id"], key["from"] = "other", "1999-01-01T00:00:00Z"
+			d["keys"] = append(d["keys"].([]any), key)
+		}), "keys[1]: begins before"},
 		{"a key that is none", edit(func(d map[string]any) { d["keys"].([]any)[0].(map[string]any)["pem"] = "x" }), "keys[0]: pem"},
 		{"a key without id", edit(func(d map[string]any) { d["keys"].([]any)[0].(map[string]any)["id"] = "" }), "keys[0]: id"},
 		{"no service account", edit(func(d map[string]any) { delete(d, "serviceAccount") }), "serviceAccount"},
@@ -204,105 +214,211 @@ func (f *fixture) keyIDs() []string {
 	return ids
 }
 
+// kid is the id of the key that has signed a token.
+func kid(t *testing.T, token string) string {
+	t.Helper()
+	signed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed.Signatures[0].Header.KeyID
+}
+
+// A key is published for a day, signs, and stays published as long as a token of it lives; a restart at any point changes nothing.
 func TestRotation(t *testing.T) {
+	for name, restart := range map[string]bool{"one process": false, "a restart after each step": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := inFolder(t)
+				f := start(t, c)
+				next := func(d time.Duration) {
+					time.Sleep(d)
+					if restart {
+						f = start(t, c)
+					}
+				}
+				wantKeys := func(want ...string) {
+					t.Helper()
+					if diff := cmp.Diff(want, f.keyIDs()); diff != "" {
+						t.Errorf("keys (-want +got):\n%s", diff)
+					}
+				}
+				wantActive := func(token string, want bool) {
+					t.Helper()
+					if f.introspect(token)["active"] != want {
+						t.Errorf("a token of %s: active is not %t", kid(t, token), want)
+					}
+				}
+				first := f.keyIDs()[0]
+				next(time.Hour)
+				if err := f.Rotate(); err != nil {
+					t.Fatal(err)
+				}
+				if len(f.keyIDs()) != 2 {
+					t.Fatalf("keys: %v", f.keyIDs())
+				}
+				second := f.keyIDs()[1]
+				next(24*time.Hour - time.Second)
+				wantKeys(first, second)
+				if err := f.Rotate(); err != nil { // one waits already
+					t.Error(err)
+				}
+				last := f.clientToken("admin", allScopes...)
+				if kid(t, last) != first {
+					t.Error("the new key signs before its time")
+				}
+				// A verifier that fetches the keys now, once and for all, knows both.
+				keys, err := oidc.NewProvider(f.ctx(), issuerURL)
+				if err != nil {
+					t.Fatal(err)
+				}
+				verifier := keys.Verifier(&oidc.Config{ClientID: audience})
+				if _, err := verifier.Verify(f.ctx(), last); err != nil {
+					t.Error(err)
+				}
+				next(time.Second)
+				wantKeys(first, second)
+				fresh := f.clientToken("admin", allScopes...)
+				push, _, err := f.Token(t.Context(), pushAudience, pushAccount)
+				if err != nil || kid(t, fresh) != second || kid(t, push) != second {
+					t.Errorf("%v; signed by %s and %s, want %s", err, kid(t, fresh), kid(t, push), second)
+				}
+				if _, err := verifier.Verify(f.ctx(), fresh); err != nil {
+					t.Error(err)
+				}
+				wantActive(last, true)
+				wantActive(fresh, true)
+				next(time.Hour - 2*time.Second)
+				wantActive(last, true)
+				next(62 * time.Second)
+				wantKeys(second)
+				wantActive(last, false)
+			})
+		})
+	}
+}
+
+// With an age, keys roll over by themselves as tokens are made, and not a key more than that.
+func TestRotationByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		c := inFolder(t)
+		c.RotateAfter = 30 * day
+		f := start(t, c)
+		signed := map[string]int{}
+		for hour := range 100 * 24 {
+			token, _, err := f.Token(t.Context(), pushAudience, pushAccount)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed[kid(t, token)]++
+			if hour%24 == 0 {
+				if keys := f.keyIDs(); len(keys) > 2 || !slices.Contains(keys, kid(t, token)) {
+					t.Errorf("day %d: signed by %s, published %v", hour/24, kid(t, token), keys)
+				}
+			}
+			if hour%(24*7) == 0 {
+				f = start(t, c)
+			}
+			time.Sleep(time.Hour)
+		}
+		if len(signed) != 4 { // 31 days each
+			t.Errorf("tokens by key: %v", signed)
+		}
+		time.Sleep(365 * day) // and nobody asked for a token
+		token := f.clientToken("admin", allScopes...)
+		if keys := f.keyIDs(); len(keys) != 2 || keys[0] != kid(t, token) {
+			t.Errorf("signed by %s, published %v", kid(t, token), keys)
+		}
+		time.Sleep(day)
+		if keys := f.keyIDs(); kid(t, f.clientToken("admin")) != keys[1] {
+			t.Error("the next key does not sign after its day")
+		}
+	})
+}
+
+// A roll-over that fails leaves the old key in use, and is tried again after a while.
+func TestRotationThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := inFolder(t)
+		c.RotateAfter = time.Hour
+		made, ready := 0, nextKey()
+		broken := false
+		c.NewKey = func() (*rsa.PrivateKey, error) {
+			made++
+			if broken {
+				return nil, errors.New("no randomness")
+			}
+			return ready()
+		}
+		f := start(t, c)
+		made, broken = 0, true
+		time.Sleep(time.Hour)
+		for range 10 {
+			f.clientToken("admin")
+		}
+		if made != 1 || len(f.keyIDs()) != 1 {
+			t.Errorf("%d attempts, keys %v", made, f.keyIDs())
+		}
+		broken = false
+		time.Sleep(time.Minute)
+		f.clientToken("admin")
+		if made != 2 || len(f.keyIDs()) != 2 {
+			t.Errorf("then: %d attempts, keys %v", made, f.keyIDs())
+		}
+	})
+}
+
+// A file of version 1 is read, and its key is as old as can be.
+func TestVersionOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := inFolder(t)
 		f := start(t, c)
-		provider, err := oidc.NewProvider(f.ctx(), issuerURL) // a verifier that has seen the first key only
-		if err != nil {
+		token := f.clientToken("admin")
+		path := filepath.Join(c.Dir, "issuer.json")
+		var doc map[string]any
+		text, err := os.ReadFile(path)
+		if err != nil || json.Unmarshal(text, &doc) != nil {
 			t.Fatal(err)
 		}
-		verifier := provider.Verifier(&oidc.Config{ClientID: audience})
-		old := f.clientToken("admin", allScopes...)
-		if _, err := verifier.Verify(f.ctx(), old); err != nil {
+		doc["version"] = 1
+		delete(doc["keys"].([]any)[0].(map[string]any), "from")
+		if text, err = json.Marshal(doc); err != nil {
 			t.Fatal(err)
 		}
-		first := f.keyIDs()
-
-		time.Sleep(30 * time.Minute)
-		last := f.clientToken("admin", allScopes...) // the last one by the first key
-		if err := f.Rotate(); err != nil {
-			t.Fatal(err)
+		write(t, path, string(text))
+		c.RotateAfter = time.Hour
+		f = start(t, c)
+		if f.introspect(token)["active"] != true || len(f.keyIDs()) != 1 {
+			t.Error("the old key or its token is lost")
 		}
-		both := f.keyIDs()
-		if len(first) != 1 || len(both) != 2 || both[0] != first[0] {
-			t.Fatalf("keys: got %v, then %v", first, both)
+		f.clientToken("admin")
+		if len(f.keyIDs()) != 2 {
+			t.Error("the old key is kept for good")
 		}
-		fresh := f.clientToken("admin", allScopes...)
-		for name, token := range map[string]string{"old": old, "last": last, "fresh": fresh} {
-			if _, err := verifier.Verify(f.ctx(), token); err != nil {
-				t.Errorf("%s token after the rotation: %v", name, err)
-			}
-			if f.introspect(token)["active"] != true {
-				t.Errorf("%s token after the rotation: not active", name)
-			}
-		}
-
-		f = start(t, c) // a restart forgets neither key
-		if diff := cmp.Diff(both, f.keyIDs()); diff != "" {
-			t.Errorf("keys after a restart (-want +got):\n%s", diff)
-		}
-		time.Sleep(time.Hour - time.Second)
-		if f.introspect(last)["active"] != true {
-			t.Error("the last token of the old key died before its time")
-		}
-		time.Sleep(61 * time.Second)
-		if diff := cmp.Diff(both[1:], f.keyIDs()); diff != "" {
-			t.Errorf("keys when nothing of the old one is alive (-want +got):\n%s", diff)
-		}
-		for name, token := range map[string]string{"old": old, "last": last, "fresh": fresh} {
-			if f.introspect(token)["active"] != false {
-				t.Errorf("%s token after its end: active", name)
-			}
-		}
+		start(t, c)
 	})
 }
 
-func TestKeysAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := start(t, config())
-		for range 15 {
-			if err := f.Rotate(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := f.Rotate(); err == nil {
-			t.Error("a seventeenth key is published")
-		}
-		time.Sleep(2 * time.Hour)
-		if err := f.Rotate(); err != nil {
-			t.Errorf("later: %v", err)
-		}
-		if got := f.keyIDs(); len(got) != 2 {
-			t.Errorf("later: %d keys, want 2", len(got))
-		}
-	})
-}
-
+// Many tokens at once when a key is due: all are good, and one key is published.
 func TestTokensWhileKeysRotate(t *testing.T) {
-	f := start(t, inFolder(t))
-	done := make(chan error, 1)
-	go func() {
-		for range 6 {
-			if err := f.Rotate(); err != nil {
-				done <- err
-				return
-			}
+	synctest.Test(t, func(t *testing.T) {
+		c := inFolder(t)
+		c.RotateAfter = time.Hour
+		f := start(t, c)
+		time.Sleep(2 * time.Hour)
+		var wait sync.WaitGroup
+		for range 20 {
+			wait.Go(func() {
+				a := f.post("/oauth/v2/token", f.as("admin", "grant_type", "client_credentials"))
+				if token, _ := a.json(t)["access_token"].(string); f.introspect(token)["active"] != true {
+					t.Errorf("got %d %s, want a token that is active", a.status, a.body)
+				}
+			})
 		}
-		done <- nil
-	}()
-	for rotating := true; rotating; {
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Error(err)
-			}
-			rotating = false
-		default:
+		wait.Wait()
+		if keys := f.keyIDs(); len(keys) != 2 {
+			t.Errorf("published: %v", keys)
 		}
-		a := f.post("/oauth/v2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"admin"}, "client_secret": {f.secret("admin")}})
-		if token, _ := a.json(t)["access_token"].(string); f.introspect(token)["active"] != true {
-			t.Fatalf("got %d %s, want a token that is active", a.status, a.body)
-		}
-	}
+	})
 }

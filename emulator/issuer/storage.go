@@ -101,8 +101,19 @@ func (s *storage) RevokeToken(_ context.Context, id, _, _ string) *oidc.Error {
 }
 
 // SigningKey is the key in use.
-func (s *storage) SigningKey(context.Context) (op.SigningKey, error) {
-	return privateKey{s.signing()}, nil
+func (s *storage) SigningKey(ctx context.Context) (op.SigningKey, error) {
+	return s.signer(ctx), nil
+}
+
+// signer is the key in use. Whoever makes a token sees to the age of the keys, so that they roll over without a clock of their own; a
+// roll-over that fails leaves the old key in use.
+func (s *storage) signer(ctx context.Context) privateKey {
+	if s.config.RotateAfter > 0 {
+		if err := s.rotateIfOld(s.config.RotateAfter); err != nil {
+			s.config.Log.ErrorContext(ctx, "issuer: rotate signing key", slog.Any("error", err))
+		}
+	}
+	return privateKey{s.signing()}
 }
 
 // SignatureAlgorithms is RS256 alone.

@@ -23,7 +23,8 @@ const (
 
 // own are the variables that name services: an installation on one machine sets them itself.
 var own = []string{"PORT", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CALLOUT_DATABASE",
-	"CALLOUT_ISSUER", "CALLOUT_AUDIENCE", "CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_AUDIENCE", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_EGRESS_ALLOW"}
+	"CALLOUT_ISSUER", "CALLOUT_AUDIENCE", "CALLOUT_INTROSPECTION_CLIENT_ID", "CALLOUT_INTROSPECTION_CLIENT_SECRET",
+	"CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_AUDIENCE", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_EGRESS_ALLOW"}
 
 // environment is the configuration of the functions of this process.
 func (g *ground) environment(c Config) (env.Config, error) {

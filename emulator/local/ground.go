@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -21,6 +22,9 @@ import (
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
 )
+
+// keyAge is how old the issuer's signing key gets.
+const keyAge = 30 * 24 * time.Hour
 
 // ground is what functions stand on: the services, each reachable in memory and, if wanted, on a port.
 type ground struct {
@@ -156,7 +160,7 @@ func (g *ground) openIssuer(c Config, api string) error {
 	var err error
 	g.issuer, err = issuer.Open(issuer.Config{
 		URL: g.issuerURL, Audience: Audience, PushAudience: PushAudience, ConsoleRedirect: api + "/console/callback",
-		Dir: c.Data, Log: c.Log, NewKey: c.NewKey,
+		Dir: c.Data, RotateAfter: keyAge, Log: c.Log, NewKey: c.NewKey,
 	})
 	if err != nil {
 		return err

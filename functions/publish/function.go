@@ -6,6 +6,7 @@ import (
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
 	"github.com/callout-dev/callout/shared/api"
+	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
 )
@@ -19,7 +20,7 @@ func Function() host.Function {
 		Trigger: host.HTTP,
 		Paths:   []string{"/v1/events", "/callout.v1.EventService/"},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
-			border := api.Border{Guard: c.Guard, Log: c.Log}
+			border := api.Border{Guard: c.Guard, Log: c.Log, Limit: auth.NewLimiter(c.Config.RateLimits[auth.LimitPublish])}
 			return border.ServeEvents(&Operations{Queue: c.Queue}, Read), nil
 		},
 	}

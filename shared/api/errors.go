@@ -7,13 +7,17 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
@@ -76,6 +80,9 @@ func describe(err error) *status.Status {
 		}
 		return status.New(codes.Internal, internalText)
 	}
+	if e.Retry > 0 {
+		return withDetail(status.New(codeOf[e.Kind], publicText(e)), &errdetails.RetryInfo{RetryDelay: durationpb.New(e.Retry)})
+	}
 	if e.ID == "" {
 		return status.New(codeOf[e.Kind], publicText(e))
 	}
@@ -128,7 +135,15 @@ func toConnect(err error) error {
 			c.AddDetail(detail)
 		}
 	}
+	retryAfter(c.Meta(), err)
 	return c
+}
+
+// retryAfter says in a header or in metadata when to try again, if the error does: in whole seconds, the next one, as RFC 9110 has it.
+func retryAfter(h http.Header, err error) {
+	if e, ok := errs.As(err); ok && e.Retry > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((e.Retry+time.Second-1)/time.Second), 10))
+	}
 }
 
 // WriteError answers a REST call with an error in the shape of actions-v2.md section 3.2.
@@ -141,6 +156,7 @@ func WriteError(w http.ResponseWriter, err error) {
 	if errs.Is(err, errs.TooLarge) {
 		code = http.StatusRequestEntityTooLarge
 	}
+	retryAfter(w.Header(), err)
 	writeStatus(w, code, s)
 }
 

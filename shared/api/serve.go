@@ -35,14 +35,19 @@ type Guard interface {
 type Border struct {
 	Guard Guard
 	Log   *slog.Logger
+	// Limit holds each caller to a number of calls; nil holds nobody.
+	Limit *auth.Limiter
 }
 
-// Authenticated lets a request in when its bearer token is good, and puts the caller into its context; else it answers in the shape of
+// Authenticated lets a request in when its bearer token is good and its caller within the limit, and puts the caller into its context; else it answers in the shape of
 // the request's protocol.
 func (b Border) Authenticated(next http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		caller, err := b.Guard.Authenticate(r.Context(), r.Header.Get("Authorization"), r.Host)
+		if err == nil {
+			err = b.Limit.Take(caller)
+		}
 		switch {
 		case err == nil:
 			w.Header().Set("Cache-Control", "no-store")

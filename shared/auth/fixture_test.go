@@ -9,7 +9,9 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,8 +58,13 @@ type issuer struct {
 	discovery int // status, 200 unless set
 	jwks      int
 	hang      time.Duration
+	odd       string // JSON before the published keys
 	asked     int
-	name      string
+	fetched   int // times that the keys were asked for
+
+	endpoint   string // for introspection
+	introspect http.HandlerFunc
+	name       string
 }
 
 func (i *issuer) set(edit func(*issuer)) {
@@ -69,7 +76,11 @@ func (i *issuer) set(edit func(*issuer)) {
 func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	i.asked++
-	published, discovery, jwks, hang, name := i.published, i.discovery, i.jwks, i.hang, i.name
+	if r.URL.Path == "/keys" {
+		i.fetched++
+	}
+	published, discovery, jwks, hang, name, odd := i.published, i.discovery, i.jwks, i.hang, i.name, i.odd
+	endpoint, introspect := i.endpoint, i.introspect
 	i.mu.Unlock()
 	time.Sleep(hang) // virtual
 	switch r.URL.Path {
@@ -78,17 +89,23 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(discovery)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys"})
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys", "introspection_endpoint": endpoint})
+	case "/introspect":
+		introspect(w, r)
 	case "/keys":
 		if jwks != 0 {
 			w.WriteHeader(jwks)
 			return
 		}
-		var set jose.JSONWebKeySet
+		var set []string
 		for _, id := range published {
-			set.Keys = append(set.Keys, jose.JSONWebKey{Key: keys()[id].Public(), KeyID: id, Use: "sig"})
+			key, err := json.Marshal(jose.JSONWebKey{Key: keys()[id].Public(), KeyID: id, Use: "sig"})
+			if err != nil {
+				panic(err)
+			}
+			set = append(set, string(key))
 		}
-		_ = json.NewEncoder(w).Encode(set)
+		_, _ = io.WriteString(w, `{"keys":[`+odd+strings.Join(set, ",")+`]}`)
 	}
 }
 

@@ -97,6 +97,19 @@ func (r Roles) read(claims map[string]json.RawMessage) ([]string, error) {
 	return names, nil
 }
 
+// identity reads what tokens of both kinds say. A scope that is no text is none.
+func (r Roles) identity(subject string, claims map[string]json.RawMessage) (identity, error) {
+	roles, err := r.read(claims)
+	if err != nil {
+		return identity{}, err
+	}
+	who := identity{subject: subject, roles: roles}
+	if raw, ok := claims["scope"]; ok && json.Unmarshal(raw, &who.scope) != nil {
+		who.scope = ""
+	}
+	return who, nil
+}
+
 // Caller is who is calling, and on which instance.
 type Caller struct {
 	// Subject is the caller's id at the issuer.

@@ -91,6 +91,7 @@ func TestPushGuardRemembersOneToken(t *testing.T) {
 		if err := g.Authenticate(t.Context(), next); !errs.Is(err, errs.Unavailable) {
 			t.Errorf("a new key while the issuer is away: %v", err)
 		}
+		time.Sleep(time.Second) // how long the key set rests after a failure
 		i.set(func(i *issuer) { i.jwks, i.published = 0, []string{"other"} })
 		if err := g.Authenticate(t.Context(), next); err != nil {
 			t.Errorf("the next token: %v", err)

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -20,18 +22,36 @@ const maxToken = 16 << 10
 // algorithms are the signatures that are taken: never none, never HMAC.
 func algorithms() []string { return []string{oidc.RS256, oidc.ES256, oidc.EdDSA, oidc.PS256} }
 
+func joseAlgorithms() (all []jose.SignatureAlgorithm) {
+	for _, name := range algorithms() {
+		all = append(all, jose.SignatureAlgorithm(name))
+	}
+	return all
+}
+
 // Verifier checks the JWTs of one issuer for one audience against the issuer's published keys. It asks the issuer when the first
 // token comes, not before.
 type Verifier struct {
 	issuer, audience string
 	client           *http.Client
 
-	flight   singleflight.Group
-	verifier atomic.Pointer[oidc.IDTokenVerifier]
+	flight singleflight.Group
+	known  atomic.Pointer[provider]
 }
 
-// discoverTime bounds the reading of an issuer's configuration.
-const discoverTime = 10 * time.Second
+// provider is what an issuer's configuration says.
+type provider struct {
+	tokens *oidc.IDTokenVerifier
+	// introspection is an endpoint, "" where there is none.
+	introspection string
+}
+
+const (
+	// discoverTime bounds the reading of an issuer's configuration.
+	discoverTime = 10 * time.Second
+	// maxAnswer is how much of an issuer's answer is read, in bytes.
+	maxAnswer = 1 << 20
+)
 
 // NewVerifier makes a verifier that reaches the issuer through client.
 func NewVerifier(issuer, audience string, client *http.Client) *Verifier {
@@ -41,33 +61,36 @@ func NewVerifier(issuer, audience string, client *http.Client) *Verifier {
 // errUnreachable marks failures that are not the token's.
 var errUnreachable = errors.New("issuer unreachable")
 
+// isJWT says whether a token has the form of a signed one: then it is verified here, and nobody is asked about it.
+func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
+
 // verify checks issuer, audience, expiry and signature; the error is errUnreachable where nothing can be said of the token.
 func (v *Verifier) verify(ctx context.Context, token string) (*oidc.IDToken, error) {
-	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+	if len(token) > maxToken || !isJWT(token) {
 		return nil, errors.New("not a JWT")
 	}
-	verifier, err := v.discover(ctx)
+	p, err := v.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var unreachable bool
-	t, err := verifier.Verify(context.WithValue(ctx, unreachableKey{}, &unreachable), token)
+	t, err := p.tokens.Verify(context.WithValue(ctx, unreachableKey{}, &unreachable), token)
 	if unreachable {
 		return nil, fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	return t, err
 }
 
-// discover gives what reads tokens. Callers that come while the issuer is asked wait for the one answer, each as long as it likes:
-// one after the other they would wait for hours where an issuer does not answer at all.
-func (v *Verifier) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) {
-	if known := v.verifier.Load(); known != nil {
-		return known, nil
+// discover gives what the issuer says of itself. Callers that come while the issuer is asked wait for the one answer, each as long as it
+// likes: one after the other they would wait for hours where an issuer does not answer at all.
+func (v *Verifier) discover(ctx context.Context) (*provider, error) {
+	if p := v.known.Load(); p != nil {
+		return p, nil
 	}
 	answer := v.flight.DoChan("", func() (any, error) { return nil, v.ask(context.WithoutCancel(ctx)) })
 	select {
 	case result := <-answer:
-		return v.verifier.Load(), result.Err
+		return v.known.Load(), result.Err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", errUnreachable, ctx.Err())
 	}
@@ -77,35 +100,43 @@ func (v *Verifier) discover(ctx context.Context) (*oidc.IDTokenVerifier, error) 
 func (v *Verifier) ask(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, discoverTime)
 	defer cancel()
-	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, v.client), v.issuer)
+	issuer, err := oidc.NewProvider(oidc.ClientContext(ctx, v.client), v.issuer)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	var metadata struct {
-		Keys string `json:"jwks_uri"`
+		Keys          string `json:"jwks_uri"`
+		Introspection string `json:"introspection_endpoint"`
 	}
-	if err := provider.Claims(&metadata); err != nil || metadata.Keys == "" {
+	if err := issuer.Claims(&metadata); err != nil || metadata.Keys == "" {
 		return fmt.Errorf("%w: its discovery document names no jwks_uri", errUnreachable)
 	}
-	// The key set outlives this request, and its context gives it nothing but the client.
-	keys := keySet{oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), v.client), metadata.Keys)}
-	v.verifier.Store(oidc.NewVerifier(v.issuer, keys, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: algorithms()}))
+	keys := &keySet{uri: metadata.Keys, client: v.client}
+	v.known.Store(&provider{
+		tokens:        oidc.NewVerifier(v.issuer, keys, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: algorithms()}),
+		introspection: metadata.Introspection,
+	})
 	return nil
 }
 
-type unreachableKey struct{}
-
-// keySet tells a key set that cannot be fetched from a signature that is wrong: the verifier above it flattens both to text.
-type keySet struct{ remote *oidc.RemoteKeySet }
-
-func (k keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, err := k.remote.VerifySignature(ctx, jwt)
-	if err != nil && strings.HasPrefix(err.Error(), "fetching keys") {
-		if unreachable, ok := ctx.Value(unreachableKey{}).(*bool); ok {
-			*unreachable = true
-		}
+// answer reads the JSON that an issuer answers with 200. The error tells the status, and nothing of the body: that may repeat a token.
+func answer(client *http.Client, request *http.Request, into any) error {
+	response, err := client.Do(request)
+	if err != nil {
+		return err
 	}
-	return payload, err
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: status %d", request.Method, request.URL.Redacted(), response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err != nil {
+		return err
+	}
+	if len(body) > maxAnswer || json.Unmarshal(body, into) != nil {
+		return fmt.Errorf("%s %s: the answer is no JSON of at most %d bytes", request.Method, request.URL.Redacted(), maxAnswer)
+	}
+	return nil
 }
 
 // bearer takes the token out of an Authorization header.

@@ -96,6 +96,9 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 		ScopePermissions: c.Config.ScopePermissions,
 		Instances:        c.Config.Instances,
 	}
+	if c.Config.IntrospectID != "" {
+		c.Guard.Introspector = auth.NewIntrospector(c.Guard.Verifier, c.Config.Roles, c.Config.IntrospectID, c.Config.IntrospectSecret)
+	}
 	c.Push = &auth.PushGuard{
 		Verifier: auth.NewVerifier(c.Config.PushIssuer, c.Config.PushAudience, issuer),
 		Accounts: c.Config.PushAccounts,

@@ -34,9 +34,13 @@ type Config struct {
 
 	Issuer           string     `env:"CALLOUT_ISSUER"`
 	Audience         string     `env:"CALLOUT_AUDIENCE"`
+	IntrospectID     string     `env:"CALLOUT_INTROSPECTION_CLIENT_ID"`
+	IntrospectSecret string     `env:"CALLOUT_INTROSPECTION_CLIENT_SECRET"`
 	Roles            auth.Roles `env:"CALLOUT_ROLES"`
 	ScopePermissions bool       `env:"CALLOUT_SCOPE_PERMISSIONS"`
 	Instances        Instances  `env:"CALLOUT_INSTANCES"`
+
+	RateLimits auth.Limits `env:"CALLOUT_RATE_LIMITS"`
 
 	PushIssuer   string   `env:"CALLOUT_PUSH_ISSUER" envDefault:"https://accounts.google.com"`
 	PushAudience string   `env:"CALLOUT_PUSH_AUDIENCE"`
@@ -125,6 +129,9 @@ func (c Config) check(unread []string) error {
 	add("CALLOUT_EGRESS_ALLOW, CALLOUT_EGRESS_DENY", err)
 	add("CALLOUT_ISSUER", checkIssuer(c.Issuer))
 	add("CALLOUT_PUSH_ISSUER", checkIssuer(c.PushIssuer))
+	if (c.IntrospectID == "") != (c.IntrospectSecret == "") {
+		add("CALLOUT_INTROSPECTION_CLIENT_ID, CALLOUT_INTROSPECTION_CLIENT_SECRET", errors.New("must be set both or neither"))
+	}
 	if c.Catalog != action.Namespaces && c.Catalog != action.Strict {
 		add("CALLOUT_CATALOG", errors.New("must be namespaces or strict"))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind says what sort of failure an error is, in words that know no transport.
@@ -36,6 +37,8 @@ type Error struct {
 	ID      string
 	Message string
 	Cause   error
+	// Retry is after how long the caller may try again, 0 where nobody can say.
+	Retry time.Duration
 }
 
 // New makes an error for the caller.
@@ -63,6 +66,13 @@ func Brief(message string) string {
 func (e *Error) Because(cause error) *Error {
 	c := *e
 	c.Cause = cause
+	return &c
+}
+
+// RetryIn returns a copy of e that says when to try again.
+func (e *Error) RetryIn(wait time.Duration) *Error {
+	c := *e
+	c.Retry = wait
 	return &c
 }
 

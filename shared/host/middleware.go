@@ -24,7 +24,7 @@ func withCORS(next http.Handler) http.Handler {
 		AllowedOrigins: []string{"*"},
 		AllowedMethods: []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete},
 		AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "Idempotency-Key"),
-		ExposedHeaders: append(connectcors.ExposedHeaders(), headerRequestID),
+		ExposedHeaders: append(connectcors.ExposedHeaders(), headerRequestID, "Retry-After"),
 		MaxAge:         7200,
 	}).Handler(next)
 }
