@@ -24,6 +24,7 @@ type Targets interface {
 	Get(ctx context.Context, caller auth.Caller, id action.TargetID) (action.Target, error)
 	// List gives a page and how many targets match in all.
 	List(ctx context.Context, caller auth.Caller, q action.TargetQuery) ([]action.Target, int, error)
+	PublicKeys
 }
 
 // ServeTargets serves the targets' part of the ActionService over all protocols.

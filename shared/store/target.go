@@ -27,10 +27,19 @@ type targetDoc struct {
 	Endpoint         string   `firestore:"endpoint"`
 	PayloadType      string   `firestore:"payloadType"`
 	SigningKeys      []keyDoc `firestore:"signingKeys"`
+	// ActiveKey is absent where no public key is active.
+	ActiveKey *activeKeyDoc `firestore:"activeKey,omitempty"`
 	// Delivery is absent where a target has no rules of its own.
 	Delivery *deliveryDoc `firestore:"delivery,omitempty"`
 	Created  time.Time    `firestore:"created"`
 	Changed  time.Time    `firestore:"changed"`
+}
+
+// ownFields are those that an update writes. It leaves alone those that it does not change: its rules for delivery, its public key, and what
+// a newer version may have put there.
+func ownFields() firestore.SetOption {
+	return firestore.Merge([]string{"name"}, []string{"type"}, []string{"interruptOnError"}, []string{"timeoutNanos"}, []string{"endpoint"},
+		[]string{"payloadType"}, []string{"signingKeys"}, []string{"changed"})
 }
 
 type keyDoc struct {
@@ -138,7 +147,7 @@ func (s *Store) UpdateTarget(ctx context.Context, instance action.InstanceID, id
 		if err != nil {
 			return false, err
 		}
-		return true, tx.Set(snapshot.Ref, doc)
+		return true, tx.Set(snapshot.Ref, doc, ownFields())
 	})
 	return result, err
 }
@@ -165,6 +174,9 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 			return false, err
 		}
 		removed = now()
+		if err := s.removeKeys(tx, snapshot.Ref); err != nil {
+			return false, err
+		}
 		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
 			return false, err
 		}
@@ -288,6 +300,9 @@ func (s *Store) decodeTarget(instance action.InstanceID, snapshot *firestore.Doc
 		ID: t.ID, Name: doc.Name, Type: action.TargetType(doc.Type), InterruptOnError: doc.InterruptOnError,
 		Timeout: time.Duration(doc.TimeoutNanos), Endpoint: doc.Endpoint, PayloadType: action.PayloadType(doc.PayloadType),
 		Delivery: decodeSettings(doc.Delivery), Created: doc.Created, Changed: doc.Changed,
+	}
+	if k := doc.ActiveKey; k != nil {
+		t.PublicKey = action.PublicKey{ID: action.PublicKeyID(k.ID), PEM: k.PEM, Active: true, Expires: k.Expires}
 	}
 	for _, k := range doc.SigningKeys {
 		value, err := s.sealer.Open(place(instance, t.ID), k.Sealed)
