@@ -29,12 +29,13 @@ type Targets interface {
 
 // ServeTargets serves the targets' part of the ActionService over all protocols.
 func (b Border) ServeTargets(operations Targets) (http.Handler, error) {
-	return b.action(&targetFace{operations: operations})
+	return b.action(&targetFace{operations: operations, maxEndpoint: maxEndpoint}, &targetFace{operations: operations, maxEndpoint: maxBetaEndpoint})
 }
 
 type targetFace struct {
 	actionv2.UnimplementedActionServiceServer
-	operations Targets
+	operations  Targets
+	maxEndpoint int // in characters
 }
 
 func (f *targetFace) CreateTarget(ctx context.Context, r *actionv2.CreateTargetRequest) (*actionv2.CreateTargetResponse, error) {
@@ -42,7 +43,7 @@ func (f *targetFace) CreateTarget(ctx context.Context, r *actionv2.CreateTargetR
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTarget(r)
+	t, err := newTarget(r, f.maxEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (f *targetFace) UpdateTarget(ctx context.Context, r *actionv2.UpdateTargetR
 	if err != nil {
 		return nil, err
 	}
-	change, err := targetChange(r)
+	change, err := targetChange(r, f.maxEndpoint)
 	if err != nil {
 		return nil, err
 	}
