@@ -24,7 +24,9 @@ func Function() host.Function {
 		Needs: []env.Need{env.Secrets},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log}
-			return border.ServeTargets(&Operations{Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Egress: c.Egress, Log: c.Log})
+			return border.ServeTargets(&Operations{
+				Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Egress: c.Egress, Log: c.Log, HideSigningKeys: c.Config.HideSigningKeys,
+			})
 		},
 	}
 }
