@@ -216,28 +216,6 @@ func (s *Store) Target(ctx context.Context, instance action.InstanceID, id actio
 	return s.decodeTarget(instance, snapshot)
 }
 
-// ListTargets reads the wanted part of the targets and how many match in all.
-func (s *Store) ListTargets(ctx context.Context, instance action.InstanceID, q action.TargetQuery) ([]action.Target, int, error) {
-	var all []action.Target
-	documents := s.collection(instance, targets).Documents(ctx)
-	defer documents.Stop()
-	for {
-		snapshot, err := documents.Next()
-		if err == iterator.Done {
-			page, total := q.Select(all)
-			return page, total, nil
-		}
-		if err != nil {
-			return nil, 0, mapError("list targets", err)
-		}
-		t, err := s.decodeTarget(instance, snapshot)
-		if err != nil {
-			return nil, 0, err
-		}
-		all = append(all, t)
-	}
-}
-
 // CheckSeal opens the secrets of one target, whichever comes first: an error says that the keys are not those the data was sealed with.
 func (s *Store) CheckSeal(ctx context.Context) error {
 	documents := s.client.CollectionGroup(targets).Limit(1).Documents(ctx)
