@@ -185,12 +185,13 @@ type ExecutionQuery struct {
 
 // Select filters, sorts and cuts; total is how many match on all pages.
 func (q ExecutionQuery) Select(all []Execution) (page []Execution, total int) {
-	return pick(q.Page, all, q.matches, func(a, b Execution) int {
+	return pick(q.Page, all, q.Matches, func(a, b Execution) int {
 		return cmp.Or(q.compare(a, b), strings.Compare(string(a.Condition.ID()), string(b.Condition.ID())))
 	})
 }
 
-func (q ExecutionQuery) matches(e Execution) bool {
+// Matches says whether all filters hold. What does not match with all its targets does not match with fewer.
+func (q ExecutionQuery) Matches(e Execution) bool {
 	for _, ids := range q.IDs {
 		if !slices.Contains(ids, e.Condition.ID()) {
 			return false

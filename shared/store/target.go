@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -231,15 +232,20 @@ func (s *Store) CheckSeal(ctx context.Context) error {
 	return err
 }
 
+// maxRead is how many documents one call asks for: more names would not fit into a message one day.
+const maxRead = 1000
+
 // existing tells which of the targets, known by ids from stored documents, exist.
 func (s *Store) existing(ctx context.Context, instance action.InstanceID, ids []action.TargetID) (map[action.TargetID]bool, error) {
-	snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, ids))
-	if err != nil {
-		return nil, mapError("read targets", err)
-	}
 	found := map[action.TargetID]bool{}
-	for _, snapshot := range snapshots {
-		found[action.TargetID(snapshot.Ref.ID)] = snapshot.Exists()
+	for part := range slices.Chunk(ids, maxRead) {
+		snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, part))
+		if err != nil {
+			return nil, mapError("read targets", err)
+		}
+		for _, snapshot := range snapshots {
+			found[action.TargetID(snapshot.Ref.ID)] = snapshot.Exists()
+		}
 	}
 	return found, nil
 }
