@@ -60,7 +60,8 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 			doc.Created = doc.Changed
 		}
 		set = doc.Changed
-		return true, tx.Set(ref, doc)
+		// What a newer version may have put there stays.
+		return true, tx.Set(ref, doc, firestore.Merge([]string{"id"}, []string{"targets"}, []string{"created"}, []string{"changed"}))
 	})
 	return set, err
 }

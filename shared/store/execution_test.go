@@ -4,9 +4,36 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"cloud.google.com/go/firestore"
 
 	"github.com/callout-dev/callout/shared/action"
 )
+
+// TestSetExecutionKeepsWhatItDoesNotKnow: fields that a newer version wrote.
+func TestSetExecutionKeepsWhatItDoesNotKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := open(t, nil), condition(t, "event/a.b")
+		s.mustCreate(t, "t")
+		s.mustCreate(t, "u")
+		for _, target := range []action.TargetID{"t", "u"} {
+			if _, err := s.SetExecution(t.Context(), here, c, []action.TargetID{target}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.execution(here, c.ID()).Set(t.Context(), map[string]any{"newer": "x"}, firestore.MergeAll); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.SetExecution(t.Context(), here, c, nil); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := s.execution(here, c.ID()).Get(t.Context())
+		if err != nil || snapshot.Data()["newer"] != "x" || len(snapshot.Data()["targets"].([]any)) != 0 {
+			t.Errorf("%v, %v", snapshot.Data(), err)
+		}
+	})
+}
 
 // TestManyTargetsOfExecutions: their names would not fit into one message.
 func TestManyTargetsOfExecutions(t *testing.T) {

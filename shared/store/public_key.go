@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
-	"google.golang.org/api/iterator"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
@@ -92,7 +91,8 @@ func (s *Store) ActivatePublicKey(ctx context.Context, instance action.InstanceI
 
 // DeactivatePublicKey makes a key inactive and says when it was changed: now, or earlier if it is not the active one. FailedPrecondition if
 // there is no such target or key.
-func (s *Store) DeactivatePublicKey(ctx context.Context, instance action.InstanceID, target action.TargetID, id action.PublicKeyID) (time.Time, error) {
+func (s *Store) DeactivatePublicKey(ctx context.Context, instance action.InstanceID, target action.TargetID,
+	id action.PublicKeyID) (time.Time, error) {
 	return s.switchKey(ctx, "deactivate public key", instance, target, id, func(_ *firestore.Transaction, t targetDoc, _ publicKeyDoc) (any, error) {
 		if t.active() != id {
 			return nil, nil
@@ -172,7 +172,8 @@ func (s *Store) RemovePublicKey(ctx context.Context, instance action.InstanceID,
 }
 
 // ListPublicKeys reads the wanted part of a target's keys and how many match in all; none of a target that there is not.
-func (s *Store) ListPublicKeys(ctx context.Context, instance action.InstanceID, target action.TargetID, q action.PublicKeyQuery) ([]action.PublicKey, int, error) {
+func (s *Store) ListPublicKeys(ctx context.Context, instance action.InstanceID, target action.TargetID,
+	q action.PublicKeyQuery) ([]action.PublicKey, int, error) {
 	const operation = "list public keys"
 	if !target.Valid() {
 		return nil, 0, nil
@@ -189,26 +190,23 @@ func (s *Store) ListPublicKeys(ctx context.Context, instance action.InstanceID, 
 		return nil, 0, fmt.Errorf("target document %s: %w", target, err)
 	}
 	var all []action.PublicKey
-	documents := s.target(instance, target).Collection(publicKeys).Documents(ctx)
-	defer documents.Stop()
-	for {
-		snapshot, err := documents.Next()
-		if err == iterator.Done {
-			page, total := q.Select(all)
-			return page, total, nil
-		}
-		if err != nil {
-			return nil, 0, mapError(operation, err)
-		}
+	err = each(ctx, s.target(instance, target).Collection(publicKeys).Query, func(snapshot *firestore.DocumentSnapshot) error {
 		var doc publicKeyDoc
 		if err := snapshot.DataTo(&doc); err != nil {
-			return nil, 0, fmt.Errorf("public key document %s: %w", snapshot.Ref.ID, err)
+			return fmt.Errorf("public key document %s: %w", snapshot.Ref.ID, err)
 		}
 		id := action.PublicKeyID(snapshot.Ref.ID)
 		all = append(all, action.PublicKey{
-			ID: id, PEM: doc.PEM, Fingerprint: doc.Fingerprint, Active: t.active() == id, Expires: doc.Expires, Created: doc.Created, Changed: doc.Changed,
+			ID: id, PEM: doc.PEM, Fingerprint: doc.Fingerprint, Active: t.active() == id, Expires: doc.Expires,
+			Created: doc.Created, Changed: doc.Changed,
 		})
+		return nil
+	})
+	if err != nil {
+		return nil, 0, mapError(operation, err)
 	}
+	page, total := q.Select(all)
+	return page, total, nil
 }
 
 // removeKeys removes all keys of a target that is being removed.
