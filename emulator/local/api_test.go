@@ -253,7 +253,7 @@ func TestPermissionsOnEveryPath(t *testing.T) {
 		method, path string
 		viewer       int // status for somebody who may read
 	}
-	const service, deliveries = "/zitadel.action.v2.ActionService/", "/callout.v1.DeliveryService/"
+	const service, beta, deliveries = "/zitadel.action.v2.ActionService/", "/zitadel.action.v2beta.ActionService/", "/callout.v1.DeliveryService/"
 	paths := []path{
 		{"POST", "/v2/actions/targets", 403}, {"POST", "/v2/actions/targets/x", 403}, {"DELETE", "/v2/actions/targets/x", 403},
 		{"GET", "/v2/actions/targets/x", 404}, {"POST", "/v2/actions/targets/search", 200},
@@ -261,6 +261,17 @@ func TestPermissionsOnEveryPath(t *testing.T) {
 		{"POST", service + "CreateTarget", 403}, {"POST", service + "UpdateTarget", 403}, {"POST", service + "DeleteTarget", 403},
 		{"POST", service + "GetTarget", 400}, {"POST", service + "ListTargets", 200},
 		{"POST", service + "SetExecution", 403}, {"POST", service + "ListExecutions", 200},
+		{"POST", "/v2/actions/targets/x/publickeys", 403}, {"POST", "/v2/actions/targets/x/publickeys/y/activate", 403},
+		{"PUT", "/v2/actions/targets/x/publickeys/y/activate", 403}, {"POST", "/v2/actions/targets/x/publickeys/y/deactivate", 403},
+		{"DELETE", "/v2/actions/targets/x/publickeys/y", 403}, {"POST", "/v2/actions/targets/x/publickeys/search", 200},
+		{"POST", service + "AddPublicKey", 403}, {"POST", service + "ActivatePublicKey", 403}, {"POST", service + "DeactivatePublicKey", 403},
+		{"POST", service + "RemovePublicKey", 403}, {"POST", service + "ListPublicKeys", 400},
+		{"POST", "/v2beta/actions/targets", 403}, {"POST", "/v2beta/actions/targets/x", 403}, {"DELETE", "/v2beta/actions/targets/x", 403},
+		{"GET", "/v2beta/actions/targets/x", 404}, {"POST", "/v2beta/actions/targets/search", 200},
+		{"PUT", "/v2beta/actions/executions", 403}, {"POST", "/v2beta/actions/executions/search", 200},
+		{"POST", beta + "CreateTarget", 403}, {"POST", beta + "UpdateTarget", 403}, {"POST", beta + "DeleteTarget", 403},
+		{"POST", beta + "GetTarget", 400}, {"POST", beta + "ListTargets", 200},
+		{"POST", beta + "SetExecution", 403}, {"POST", beta + "ListExecutions", 200},
 		{"POST", "/v1/events", 403}, {"POST", "/callout.v1.EventService/Publish", 403},
 		{"POST", "/v1/deliveries/search", 200}, {"GET", "/v1/deliveries/x", 404}, {"POST", "/v1/deliveries/x:redeliver", 403},
 		{"POST", "/v1/deliveries:redeliver", 403}, {"GET", "/v1/events/x:explain", 404}, {"DELETE", "/v1/events/x", 403},

@@ -79,8 +79,8 @@ func protocols[Request, Response any](t *testing.T, i *installation, procedure s
 	return all
 }
 
-// refusal reads an error of any of the clients.
-func refusal(err error) outcome {
+// learned reads an error of any of the clients.
+func learned(err error) outcome {
 	if err == nil {
 		return outcome{}
 	}

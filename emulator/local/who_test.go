@@ -155,8 +155,8 @@ func TestWhoIsLetIn(t *testing.T) {
 			for name, call := range calls {
 				targets++
 				request.Name = fmt.Sprint("target ", targets)
-				if _, err := call(header); refusal(err) != want {
-					t.Errorf("%s: got %+v", name, refusal(err))
+				if _, err := call(header); learned(err) != want {
+					t.Errorf("%s: got %+v", name, learned(err))
 				}
 			}
 			targets++
@@ -195,7 +195,7 @@ func TestRateLimit(t *testing.T) {
 			}
 			time.Sleep(500 * time.Millisecond)
 			headers, err := call(header)
-			if got := refusal(err); got != over || headers.Get("Retry-After") != "30" {
+			if got := learned(err); got != over || headers.Get("Retry-After") != "30" {
 				t.Errorf("%s: got %+v, Retry-After %q", name, got, headers.Get("Retry-After"))
 			}
 			if name == "grpc-go" {

@@ -15,7 +15,7 @@ func init() { functions.HTTP("executions", host.FrameworkHTTP(Function())) }
 
 // Function is the deployable.
 func Function() host.Function {
-	const service = "/zitadel.action.v2.ActionService/"
+	const service, beta = "/zitadel.action.v2.ActionService/", "/zitadel.action.v2beta.ActionService/"
 	return host.Function{
 		Name:    "executions",
 		Trigger: host.HTTP,
@@ -23,6 +23,9 @@ func Function() host.Function {
 			service + "SetExecution", service + "ListExecutions", service + "ListExecutionFunctions",
 			service + "ListExecutionMethods", service + "ListExecutionServices",
 			"/v2/actions/executions", "/v2/actions/executions/",
+			beta + "SetExecution", beta + "ListExecutions", beta + "ListExecutionFunctions",
+			beta + "ListExecutionMethods", beta + "ListExecutionServices",
+			"/v2beta/actions/executions", "/v2beta/actions/executions/",
 		},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			catalogue, err := action.BuiltinCatalogue(c.Config.Catalog)

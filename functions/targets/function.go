@@ -18,13 +18,15 @@ func Function() host.Function {
 		Name:    "targets",
 		Trigger: host.HTTP,
 		Paths: []string{
-			"/zitadel.action.v2.ActionService/",
-			"/v2/actions/targets", "/v2/actions/targets/",
+			"/zitadel.action.v2.ActionService/", "/zitadel.action.v2beta.ActionService/",
+			"/v2/actions/targets", "/v2/actions/targets/", "/v2beta/actions/targets", "/v2beta/actions/targets/",
 		},
 		Needs: []env.Need{env.Secrets},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log}
-			return border.ServeTargets(&Operations{Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Egress: c.Egress, Log: c.Log})
+			return border.ServeTargets(&Operations{
+				Store: c.Store, Ledger: c.Ledger, Queue: c.Queue, Egress: c.Egress, Log: c.Log, HideSigningKeys: c.Config.HideSigningKeys,
+			})
 		},
 	}
 }

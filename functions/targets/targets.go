@@ -25,6 +25,8 @@ type Operations struct {
 	Queue  *queue.Queue
 	Egress *egress.Policy
 	Log    *slog.Logger
+	// HideSigningKeys: only who creates a target or replaces its key is told the key.
+	HideSigningKeys bool
 }
 
 var (
@@ -85,12 +87,25 @@ func (o *Operations) Delete(ctx context.Context, caller auth.Caller, id action.T
 
 // Get reads a target.
 func (o *Operations) Get(ctx context.Context, caller auth.Caller, id action.TargetID) (action.Target, error) {
-	return o.Store.Target(ctx, caller.Instance, id)
+	t, err := o.Store.Target(ctx, caller.Instance, id)
+	return o.shown(t), err
 }
 
 // List gives a page and how many targets match in all.
 func (o *Operations) List(ctx context.Context, caller auth.Caller, q action.TargetQuery) ([]action.Target, int, error) {
-	return o.Store.ListTargets(ctx, caller.Instance, q)
+	page, total, err := o.Store.ListTargets(ctx, caller.Instance, q)
+	for i, t := range page {
+		page[i] = o.shown(t)
+	}
+	return page, total, err
+}
+
+// shown is a target as readers see it.
+func (o *Operations) shown(t action.Target) action.Target {
+	if o.HideSigningKeys {
+		t.SigningKeys = nil
+	}
+	return t
 }
 
 // served refuses the forms of payload that cannot be made yet, rather than keep a target whose calls would all fail.

@@ -35,7 +35,7 @@ func (p Page) Complete() (Page, error) {
 // Sort names the field that a list is ordered by.
 type Sort string
 
-// The sort fields. Executions know the first three.
+// The sort fields. Executions know the first three, public keys the first two and the last.
 const (
 	SortCreated   Sort = "created"
 	SortChanged   Sort = "changed"
@@ -45,6 +45,7 @@ const (
 	SortEndpoint  Sort = "endpoint"
 	SortTimeout   Sort = "timeout"
 	SortInterrupt Sort = "interrupt"
+	SortExpires   Sort = "expires"
 )
 
 // TextMatch says how texts are compared.
@@ -93,17 +94,9 @@ type TargetQuery struct {
 
 // Select filters, sorts and cuts; total is how many match on all pages.
 func (q TargetQuery) Select(all []Target) (page []Target, total int) {
-	var found []Target
-	for _, t := range all {
-		if q.matches(t) {
-			found = append(found, t)
-		}
-	}
-	slices.SortFunc(found, func(a, b Target) int {
-		return q.Page.direct(cmp.Or(q.compare(a, b), strings.Compare(string(a.ID), string(b.ID))))
+	return pick(q.Page, all, q.matches, func(a, b Target) int {
+		return cmp.Or(q.compare(a, b), strings.Compare(string(a.ID), string(b.ID)))
 	})
-	from, to := q.Page.bounds(len(found))
-	return found[from:to], len(found)
 }
 
 func (q TargetQuery) matches(t Target) bool {
@@ -165,6 +158,19 @@ func (p Page) bounds(length int) (from, to int) {
 	return from, min(from+int(p.Limit), length)
 }
 
+// pick keeps what matches, sorts it and cuts the page out; total is how many match on all pages.
+func pick[T any](p Page, all []T, matches func(T) bool, compare func(a, b T) int) (page []T, total int) {
+	var found []T
+	for _, one := range all {
+		if matches(one) {
+			found = append(found, one)
+		}
+	}
+	slices.SortFunc(found, func(a, b T) int { return p.direct(compare(a, b)) })
+	from, to := p.bounds(len(found))
+	return found[from:to], len(found)
+}
+
 // ExecutionQuery asks for a part of the executions. All filters must hold.
 type ExecutionQuery struct {
 	Page Page
@@ -179,20 +185,13 @@ type ExecutionQuery struct {
 
 // Select filters, sorts and cuts; total is how many match on all pages.
 func (q ExecutionQuery) Select(all []Execution) (page []Execution, total int) {
-	var found []Execution
-	for _, e := range all {
-		if q.matches(e) {
-			found = append(found, e)
-		}
-	}
-	slices.SortFunc(found, func(a, b Execution) int {
-		return q.Page.direct(cmp.Or(q.compare(a, b), strings.Compare(string(a.Condition.ID()), string(b.Condition.ID()))))
+	return pick(q.Page, all, q.Matches, func(a, b Execution) int {
+		return cmp.Or(q.compare(a, b), strings.Compare(string(a.Condition.ID()), string(b.Condition.ID())))
 	})
-	from, to := q.Page.bounds(len(found))
-	return found[from:to], len(found)
 }
 
-func (q ExecutionQuery) matches(e Execution) bool {
+// Matches says whether all filters hold. What does not match with all its targets does not match with fewer.
+func (q ExecutionQuery) Matches(e Execution) bool {
 	for _, ids := range q.IDs {
 		if !slices.Contains(ids, e.Condition.ID()) {
 			return false

@@ -50,6 +50,8 @@ type Target struct {
 	PayloadType      PayloadType
 	// SigningKeys holds the current key first, then replaced ones that still sign.
 	SigningKeys []SigningKey
+	// PublicKey is the active one, as far as payloads need it: ID, PEM and Expires. Its ID is empty where none is active.
+	PublicKey PublicKey
 	// Delivery are its own rules for events; an update over the Action API leaves them alone.
 	Delivery         DeliverySettings
 	Created, Changed time.Time

@@ -126,14 +126,14 @@ func TestNewTarget(t *testing.T) {
 		{"a long endpoint", `{"name":"n","restCall":{},"timeout":"1s","endpoint":"` + strings.Repeat("x", 2049) + `"}`, action.Target{}, "invalid CreateTargetRequest.Endpoint: value length must be between 1 and 2048 runes, inclusive"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := newTarget(read(t, &actionv2.CreateTargetRequest{}, tt.text))
+			got, err := newTarget(read(t, &actionv2.CreateTargetRequest{}, tt.text), maxEndpoint)
 			wantRefusal(t, err, "", tt.message)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
-	_, err := newTarget(&actionv2.CreateTargetRequest{Name: "n", Endpoint: "x", TargetType: &actionv2.CreateTargetRequest_RestCall{}, Timeout: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MinInt32}})
+	_, err := newTarget(&actionv2.CreateTargetRequest{Name: "n", Endpoint: "x", TargetType: &actionv2.CreateTargetRequest_RestCall{}, Timeout: &durationpb.Duration{Seconds: math.MaxInt64, Nanos: math.MinInt32}}, maxEndpoint)
 	wantRefusal(t, err, "", "invalid CreateTargetRequest.Timeout: value must be inside range [0s, 4m30s]")
 }
 
@@ -161,7 +161,7 @@ func TestTargetChange(t *testing.T) {
 		{"an unknown payload type", `{"id":"t","payloadType":4}`, action.TargetChange{}, "invalid UpdateTargetRequest.PayloadType: value must be one of the defined enum values"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := targetChange(read(t, &actionv2.UpdateTargetRequest{}, tt.text))
+			got, err := targetChange(read(t, &actionv2.UpdateTargetRequest{}, tt.text), maxEndpoint)
 			wantRefusal(t, err, "", tt.message)
 			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -25,7 +25,8 @@ type Executions interface {
 
 // ServeExecutions serves the executions' part of the ActionService over all protocols.
 func (b Border) ServeExecutions(operations Executions) (http.Handler, error) {
-	return b.action(&executionFace{operations: operations})
+	face := &executionFace{operations: operations}
+	return b.action(face, face)
 }
 
 type executionFace struct {

@@ -29,9 +29,10 @@ import (
 
 // fakeTargets is Targets whose answer the test decides.
 type fakeTargets struct {
-	err     error
-	created []action.Target
-	change  action.TargetChange
+	PublicKeys // nil: its tests have the real ones
+	err        error
+	created    []action.Target
+	change     action.TargetChange
 }
 
 func (f *fakeTargets) Create(_ context.Context, _ auth.Caller, t action.Target) (action.Target, error) {

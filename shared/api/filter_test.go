@@ -4,11 +4,13 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/callout-dev/callout/shared/action"
 	actionv2 "github.com/callout-dev/callout/shared/gen/zitadel/action/v2"
+	filterv2 "github.com/callout-dev/callout/shared/gen/zitadel/filter/v2"
 )
 
 func TestTargetQuery(t *testing.T) {
@@ -69,6 +71,38 @@ func TestExecutionQuery(t *testing.T) {
 	}
 }
 
+func TestPublicKeyQuery(t *testing.T) {
+	page := action.Page{Limit: 100}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tt := range []struct {
+		name, text  string
+		want        action.PublicKeyQuery
+		id, message string
+	}{
+		{"nothing", `{}`, action.PublicKeyQuery{Page: page, Sort: action.SortCreated}, "", ""},
+		{"a page by expiry", `{"sortingColumn":"PUBLIC_KEY_FIELD_NAME_EXPIRATION_DATE","pagination":{"asc":true,"limit":5,"offset":"2"}}`,
+			action.PublicKeyQuery{Page: action.Page{Offset: 2, Limit: 5, Ascending: true}, Sort: action.SortExpires}, "", ""},
+		{"filters", `{"filters":[{"keyIdsFilter":{"ids":["a","b"]}},{"activeFilter":false},{"expirationDateFilter":{"timestamp":"2026-01-02T03:04:05Z","method":"TIMESTAMP_FILTER_METHOD_BEFORE"}}]}`,
+			action.PublicKeyQuery{Page: page, Sort: action.SortCreated, IDs: [][]action.PublicKeyID{{"a", "b"}}, Active: []bool{false},
+				Expires: []action.TimeFilter{{Value: at, Match: action.Before}}}, "", ""},
+		{"too long a page", `{"pagination":{"limit":1001}}`, action.PublicKeyQuery{}, "QUERY-4M0fs", "Limit exceeded"},
+		{"an unknown column", `{"sortingColumn":9}`, action.PublicKeyQuery{}, "", "invalid ListPublicKeysRequest.SortingColumn: value must be one of the defined enum values"},
+		{"an empty filter, which its message allows", `{"filters":[{}]}`, action.PublicKeyQuery{}, "GRPC-vR9nC", "List.Query.Invalid"},
+		{"no ids", `{"filters":[{"keyIdsFilter":{}}]}`, action.PublicKeyQuery{}, "", "values array must not be empty"},
+		{"no time", `{"filters":[{"expirationDateFilter":{}}]}`, action.PublicKeyQuery{}, "", "invalid TimestampFilter.Timestamp: value is required"},
+		{"an unknown method", `{"filters":[{"expirationDateFilter":{"timestamp":"2026-01-02T03:04:05Z","method":9}}]}`, action.PublicKeyQuery{}, "",
+			"invalid TimestampFilter.Method: value must be one of the defined enum values"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := publicKeyQuery(read(t, &actionv2.ListPublicKeysRequest{}, tt.text))
+			wantRefusal(t, err, tt.id, tt.message)
+			if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestEnumsAreComplete: an enum value that is added to the API must be given a meaning.
 func TestEnumsAreComplete(t *testing.T) {
 	for n := range actionv2.TargetFieldName_name {
@@ -79,6 +113,21 @@ func TestEnumsAreComplete(t *testing.T) {
 	for n := range actionv2.ExecutionFieldName_name {
 		if executionSorts[actionv2.ExecutionFieldName(n)] == "" {
 			t.Errorf("%s", actionv2.ExecutionFieldName(n))
+		}
+	}
+	for n := range actionv2.PublicKeyFieldName_name {
+		if publicKeySorts[actionv2.PublicKeyFieldName(n)] == "" {
+			t.Errorf("%s", actionv2.PublicKeyFieldName(n))
+		}
+	}
+	for n := range filterv2.TextFilterMethod_name {
+		if textMethods[filterv2.TextFilterMethod(n)].match == "" {
+			t.Errorf("%s", filterv2.TextFilterMethod(n))
+		}
+	}
+	for n := range filterv2.TimestampFilterMethod_name {
+		if timeMethods[filterv2.TimestampFilterMethod(n)] == "" {
+			t.Errorf("%s", filterv2.TimestampFilterMethod(n))
 		}
 	}
 	for n := range actionv2.PayloadType_name {

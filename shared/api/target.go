@@ -24,16 +24,18 @@ type Targets interface {
 	Get(ctx context.Context, caller auth.Caller, id action.TargetID) (action.Target, error)
 	// List gives a page and how many targets match in all.
 	List(ctx context.Context, caller auth.Caller, q action.TargetQuery) ([]action.Target, int, error)
+	PublicKeys
 }
 
 // ServeTargets serves the targets' part of the ActionService over all protocols.
 func (b Border) ServeTargets(operations Targets) (http.Handler, error) {
-	return b.action(&targetFace{operations: operations})
+	return b.action(&targetFace{operations: operations, maxEndpoint: maxEndpoint}, &targetFace{operations: operations, maxEndpoint: maxBetaEndpoint})
 }
 
 type targetFace struct {
 	actionv2.UnimplementedActionServiceServer
-	operations Targets
+	operations  Targets
+	maxEndpoint int // in characters
 }
 
 func (f *targetFace) CreateTarget(ctx context.Context, r *actionv2.CreateTargetRequest) (*actionv2.CreateTargetResponse, error) {
@@ -41,7 +43,7 @@ func (f *targetFace) CreateTarget(ctx context.Context, r *actionv2.CreateTargetR
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTarget(r)
+	t, err := newTarget(r, f.maxEndpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +59,7 @@ func (f *targetFace) UpdateTarget(ctx context.Context, r *actionv2.UpdateTargetR
 	if err != nil {
 		return nil, err
 	}
-	change, err := targetChange(r)
+	change, err := targetChange(r, f.maxEndpoint)
 	if err != nil {
 		return nil, err
 	}

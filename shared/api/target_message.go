@@ -15,6 +15,8 @@ const (
 	maxID       = 200
 	maxName     = 1000
 	maxEndpoint = 2048
+
+	maxBetaEndpoint = 1000 // in v2beta: section 1.5
 )
 
 var payloadTypes = map[actionv2.PayloadType]action.PayloadType{
@@ -24,7 +26,7 @@ var payloadTypes = map[actionv2.PayloadType]action.PayloadType{
 	actionv2.PayloadType_PAYLOAD_TYPE_JWE:         action.PayloadJWE,
 }
 
-func newTarget(r *actionv2.CreateTargetRequest) (action.Target, error) {
+func newTarget(r *actionv2.CreateTargetRequest, maxEndpoint int) (action.Target, error) {
 	const message = "CreateTargetRequest"
 	payload, known := payloadTypes[r.GetPayloadType()]
 	switch err := checkLength(message, "Name", r.GetName(), 1, maxName); {
@@ -53,7 +55,7 @@ func newTarget(r *actionv2.CreateTargetRequest) (action.Target, error) {
 	return t, nil
 }
 
-func targetChange(r *actionv2.UpdateTargetRequest) (action.TargetChange, error) {
+func targetChange(r *actionv2.UpdateTargetRequest, maxEndpoint int) (action.TargetChange, error) {
 	const message = "UpdateTargetRequest"
 	var c action.TargetChange
 	if err := checkLength(message, "Id", r.GetId(), 1, maxID); err != nil {

@@ -46,9 +46,10 @@ type Config struct {
 	PushAudience string   `env:"CALLOUT_PUSH_AUDIENCE"`
 	PushAccounts Accounts `env:"CALLOUT_PUSH_ACCOUNTS"`
 
-	SealKeys    string `env:"CALLOUT_SEAL_KEYS"`
-	EgressAllow string `env:"CALLOUT_EGRESS_ALLOW"`
-	EgressDeny  string `env:"CALLOUT_EGRESS_DENY"`
+	SealKeys        string `env:"CALLOUT_SEAL_KEYS"`
+	HideSigningKeys bool   `env:"CALLOUT_HIDE_SIGNING_KEYS"`
+	EgressAllow     string `env:"CALLOUT_EGRESS_ALLOW"`
+	EgressDeny      string `env:"CALLOUT_EGRESS_DENY"`
 
 	RetrySchedule Schedule             `env:"CALLOUT_RETRY_SCHEDULE"`
 	Retention     time.Duration        `env:"CALLOUT_RETENTION" envDefault:"720h"`

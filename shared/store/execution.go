@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"cloud.google.com/go/firestore"
-	"google.golang.org/api/iterator"
 
 	"github.com/callout-dev/callout/shared/action"
 )
@@ -61,7 +60,8 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 			doc.Created = doc.Changed
 		}
 		set = doc.Changed
-		return true, tx.Set(ref, doc)
+		// What a newer version may have put there stays.
+		return true, tx.Set(ref, doc, firestore.Merge([]string{"id"}, []string{"targets"}, []string{"created"}, []string{"changed"}))
 	})
 	return set, err
 }
@@ -90,22 +90,15 @@ func (s *Store) checkTargets(tx *firestore.Transaction, instance action.Instance
 func (s *Store) ListExecutions(ctx context.Context, instance action.InstanceID, q action.ExecutionQuery) ([]action.Execution, int, error) {
 	var all []action.Execution
 	var called []action.TargetID
-	documents := s.collection(instance, executions).Documents(ctx)
-	defer documents.Stop()
-	for {
-		snapshot, err := documents.Next()
-		if err == iterator.Done {
-			break
-		}
-		if err != nil {
-			return nil, 0, mapError("list executions", err)
-		}
+	err := each(ctx, s.collection(instance, executions).Query, func(snapshot *firestore.DocumentSnapshot) error {
 		e, err := decodeExecution(snapshot)
-		if err != nil {
-			return nil, 0, err
+		if err == nil && q.Matches(e) {
+			all, called = append(all, e), append(called, e.Targets...)
 		}
-		all = append(all, e)
-		called = append(called, e.Targets...)
+		return err
+	})
+	if err != nil {
+		return nil, 0, mapError("list executions", err)
 	}
 	slices.Sort(called)
 	exists, err := s.existing(ctx, instance, slices.Compact(called))

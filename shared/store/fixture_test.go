@@ -23,7 +23,7 @@ const here action.InstanceID = "here"
 const sealKey = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 // open makes a store on an embedded Firestore that refuses queries without an index.
-func open(t *testing.T, hostile *emulator.Hostile) *Store {
+func open(t testing.TB, hostile *emulator.Hostile) *Store {
 	t.Helper()
 	kept, err := storage.Open(storage.Options{})
 	if err != nil {

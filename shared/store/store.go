@@ -1,6 +1,6 @@
-// Package store keeps the configuration in Firestore: targets and executions, under instances/{instance}. Secrets are sealed before
-// they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which other processes
-// learn of it.
+// Package store keeps the configuration in Firestore: targets with their public keys, and executions, under instances/{instance}. Secrets
+// are sealed before they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which
+// other processes learn of it.
 package store
 
 import (
@@ -60,11 +60,16 @@ func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 // transactTime bounds a transaction with all its retries: a database that refuses writes for a while is asked again and again until then.
 const transactTime = 10 * time.Second
 
-// transact runs fn in a transaction, again when it loses against another one.
+// transact runs fn in a transaction, again when it loses against another one. When the answer to a commit is lost, the client sends the
+// commit once more and is told that the transaction is over: it is not known then what became of it.
 func (s *Store) transact(ctx context.Context, operation string, fn func(context.Context, *firestore.Transaction) error) error {
 	ctx, cancel := context.WithTimeout(ctx, transactTime)
 	defer cancel()
-	return mapError(operation, s.client.RunTransaction(ctx, fn))
+	err := s.client.RunTransaction(ctx, fn)
+	if _, ours := errs.As(err); !ours && status.Code(err) == codes.InvalidArgument { // we send none that are invalid in themselves
+		return errUnavailable.Because(fmt.Errorf("%s: a commit's answer was lost, and it was sent again: %w", operation, err))
+	}
+	return mapError(operation, err)
 }
 
 // mapError is where Firestore's statuses become kinds; errors that have one already stay as they are.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -27,10 +28,19 @@ type targetDoc struct {
 	Endpoint         string   `firestore:"endpoint"`
 	PayloadType      string   `firestore:"payloadType"`
 	SigningKeys      []keyDoc `firestore:"signingKeys"`
+	// ActiveKey is absent where no public key is active.
+	ActiveKey *activeKeyDoc `firestore:"activeKey,omitempty"`
 	// Delivery is absent where a target has no rules of its own.
 	Delivery *deliveryDoc `firestore:"delivery,omitempty"`
 	Created  time.Time    `firestore:"created"`
 	Changed  time.Time    `firestore:"changed"`
+}
+
+// ownFields are those that an update writes. It leaves alone those that it does not change: its rules for delivery, its public key, and what
+// a newer version may have put there.
+func ownFields() firestore.SetOption {
+	return firestore.Merge([]string{"name"}, []string{"type"}, []string{"interruptOnError"}, []string{"timeoutNanos"}, []string{"endpoint"},
+		[]string{"payloadType"}, []string{"signingKeys"}, []string{"changed"})
 }
 
 type keyDoc struct {
@@ -138,7 +148,7 @@ func (s *Store) UpdateTarget(ctx context.Context, instance action.InstanceID, id
 		if err != nil {
 			return false, err
 		}
-		return true, tx.Set(snapshot.Ref, doc)
+		return true, tx.Set(snapshot.Ref, doc, ownFields())
 	})
 	return result, err
 }
@@ -165,6 +175,9 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 			return false, err
 		}
 		removed = now()
+		if err := s.removeKeys(tx, snapshot.Ref); err != nil {
+			return false, err
+		}
 		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
 			return false, err
 		}
@@ -204,28 +217,6 @@ func (s *Store) Target(ctx context.Context, instance action.InstanceID, id actio
 	return s.decodeTarget(instance, snapshot)
 }
 
-// ListTargets reads the wanted part of the targets and how many match in all.
-func (s *Store) ListTargets(ctx context.Context, instance action.InstanceID, q action.TargetQuery) ([]action.Target, int, error) {
-	var all []action.Target
-	documents := s.collection(instance, targets).Documents(ctx)
-	defer documents.Stop()
-	for {
-		snapshot, err := documents.Next()
-		if err == iterator.Done {
-			page, total := q.Select(all)
-			return page, total, nil
-		}
-		if err != nil {
-			return nil, 0, mapError("list targets", err)
-		}
-		t, err := s.decodeTarget(instance, snapshot)
-		if err != nil {
-			return nil, 0, err
-		}
-		all = append(all, t)
-	}
-}
-
 // CheckSeal opens the secrets of one target, whichever comes first: an error says that the keys are not those the data was sealed with.
 func (s *Store) CheckSeal(ctx context.Context) error {
 	documents := s.client.CollectionGroup(targets).Limit(1).Documents(ctx)
@@ -241,15 +232,20 @@ func (s *Store) CheckSeal(ctx context.Context) error {
 	return err
 }
 
+// maxRead is how many documents one call asks for: more names would not fit into a message one day.
+const maxRead = 1000
+
 // existing tells which of the targets, known by ids from stored documents, exist.
 func (s *Store) existing(ctx context.Context, instance action.InstanceID, ids []action.TargetID) (map[action.TargetID]bool, error) {
-	snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, ids))
-	if err != nil {
-		return nil, mapError("read targets", err)
-	}
 	found := map[action.TargetID]bool{}
-	for _, snapshot := range snapshots {
-		found[action.TargetID(snapshot.Ref.ID)] = snapshot.Exists()
+	for part := range slices.Chunk(ids, maxRead) {
+		snapshots, err := s.client.GetAll(ctx, s.targetRefs(instance, part))
+		if err != nil {
+			return nil, mapError("read targets", err)
+		}
+		for _, snapshot := range snapshots {
+			found[action.TargetID(snapshot.Ref.ID)] = snapshot.Exists()
+		}
 	}
 	return found, nil
 }
@@ -288,6 +284,9 @@ func (s *Store) decodeTarget(instance action.InstanceID, snapshot *firestore.Doc
 		ID: t.ID, Name: doc.Name, Type: action.TargetType(doc.Type), InterruptOnError: doc.InterruptOnError,
 		Timeout: time.Duration(doc.TimeoutNanos), Endpoint: doc.Endpoint, PayloadType: action.PayloadType(doc.PayloadType),
 		Delivery: decodeSettings(doc.Delivery), Created: doc.Created, Changed: doc.Changed,
+	}
+	if k := doc.ActiveKey; k != nil {
+		t.PublicKey = action.PublicKey{ID: action.PublicKeyID(k.ID), PEM: k.PEM, Active: true, Expires: k.Expires}
 	}
 	for _, k := range doc.SigningKeys {
 		value, err := s.sealer.Open(place(instance, t.ID), k.Sealed)

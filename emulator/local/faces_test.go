@@ -1,0 +1,306 @@
+package local_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	_ "github.com/callout-dev/callout/shared/gen/zitadel/action/v2beta" // registered, for requests to be made of JSON
+)
+
+// said is an answer of the Action API in the form that all protocols share: the code, and the message as JSON, which of an error is as the
+// protocol tells it.
+type said struct {
+	code   codes.Code
+	status int // over HTTP; 200 for gRPC
+	json   string
+}
+
+// face is one version of the API over one protocol. A method is called with the JSON of its request.
+type face struct {
+	protocol, version string
+	call              func(t *testing.T, token, method, request string) said
+}
+
+func (f face) String() string { return f.version + " over " + f.protocol }
+
+// serves says whether this version has the method.
+func (f face) serves(method string) bool {
+	return f.version == "v2" || !strings.Contains(method, "PublicKey")
+}
+
+// do calls a method that must succeed.
+func (f face) do(t *testing.T, token, method, request string) map[string]any {
+	t.Helper()
+	answer := f.call(t, token, method, request)
+	if answer.code != codes.OK {
+		t.Fatalf("%s: %s %s: %s", f, method, request, answer.json)
+	}
+	return answer.fields(t)
+}
+
+func (s said) fields(t *testing.T) map[string]any {
+	t.Helper()
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(s.json), &fields); err != nil {
+		t.Fatalf("%s: %v", s.json, err)
+	}
+	return fields
+}
+
+// faces are all versions over all protocols.
+func (i *installation) faces(t *testing.T) []face {
+	conn := i.grpcConn(t)
+	var all []face
+	for _, version := range []string{"v2", "v2beta"} {
+		service := "zitadel.action." + version + ".ActionService"
+		all = append(all,
+			face{"REST", version, func(t *testing.T, token, method, request string) said {
+				return i.overREST(t, version, token, method, request)
+			}},
+			face{"Connect", version, func(t *testing.T, token, method, request string) said {
+				return i.overConnect(t, service, token, method, request)
+			}},
+			face{"gRPC", version, func(t *testing.T, token, method, request string) said {
+				return overGRPC(t, conn, service, token, method, request)
+			}},
+			face{"gRPC-Web", version, func(t *testing.T, token, method, request string) said {
+				return i.overWeb(t, service, token, method, request)
+			}},
+		)
+	}
+	return all
+}
+
+// routes are the REST paths (actions-v2.md section 1.1).
+var routes = map[string]string{
+	"CreateTarget": "POST targets", "UpdateTarget": "POST targets/{id}", "DeleteTarget": "DELETE targets/{id}", "GetTarget": "GET targets/{id}",
+	"ListTargets":  "POST targets/search",
+	"AddPublicKey": "POST targets/{targetId}/publickeys", "ActivatePublicKey": "POST targets/{targetId}/publickeys/{keyId}/activate",
+	"DeactivatePublicKey": "POST targets/{targetId}/publickeys/{keyId}/deactivate", "RemovePublicKey": "DELETE targets/{targetId}/publickeys/{keyId}",
+	"ListPublicKeys": "POST targets/{targetId}/publickeys/search",
+	"SetExecution":   "PUT executions", "ListExecutions": "POST executions/search", "ListExecutionFunctions": "GET executions/functions",
+	"ListExecutionMethods": "GET executions/methods", "ListExecutionServices": "GET executions/services",
+}
+
+func (i *installation) overREST(t *testing.T, version, token, method, request string) said {
+	t.Helper()
+	verb, path, _ := strings.Cut(routes[method], " ")
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(request), &fields); err != nil {
+		t.Fatal(request, err)
+	}
+	for _, name := range []string{"id", "targetId", "keyId"} {
+		if value, ok := fields[name].(string); ok && strings.Contains(path, "{"+name+"}") {
+			path = strings.ReplaceAll(path, "{"+name+"}", url.PathEscape(value))
+			delete(fields, name)
+		}
+	}
+	var body []byte
+	if verb != http.MethodGet && verb != http.MethodDelete && len(fields) > 0 {
+		body, _ = json.Marshal(fields)
+	}
+	response, answer := i.post(t, verb, "/"+version+"/actions/"+path, token, "application/json", body)
+	var refusal struct{ Code codes.Code }
+	if response.StatusCode != http.StatusOK {
+		if err := json.Unmarshal(answer, &refusal); err != nil || refusal.Code == 0 {
+			t.Fatalf("%s: %d %s", method, response.StatusCode, answer)
+		}
+	}
+	return said{refusal.Code, response.StatusCode, compact(t, answer)}
+}
+
+func (i *installation) overConnect(t *testing.T, service, token, method, request string) said {
+	t.Helper()
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/json", []byte(request))
+	var refusal struct{ Code string }
+	if response.StatusCode == http.StatusOK {
+		return said{codes.OK, 200, compact(t, answer)}
+	}
+	var code codes.Code
+	if err := json.Unmarshal(answer, &refusal); err != nil || code.UnmarshalJSON([]byte(strconv.Quote(strings.ToUpper(refusal.Code)))) != nil {
+		t.Fatalf("%s: %d %s", method, response.StatusCode, answer)
+	}
+	return said{code, response.StatusCode, compact(t, answer)}
+}
+
+func overGRPC(t *testing.T, conn *grpc.ClientConn, service, token, method, request string) said {
+	t.Helper()
+	in, out := messages(t, service, method, request)
+	ctx := t.Context()
+	if token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	if err := conn.Invoke(ctx, "/"+service+"/"+method, in, out); err != nil {
+		return saidStatus(t, status.Convert(err).Proto())
+	}
+	return saidMessage(t, out)
+}
+
+// overWeb speaks gRPC-Web by hand: one frame of a message, and one of trailers.
+func (i *installation) overWeb(t *testing.T, service, token, method, request string) said {
+	t.Helper()
+	in, out := messages(t, service, method, request)
+	wire, err := proto.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(wire))), wire...)
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/grpc-web+proto", frame)
+	trailers := response.Header.Clone()
+	for len(answer) >= 5 {
+		flag, length := answer[0], binary.BigEndian.Uint32(answer[1:5])
+		body := answer[5 : 5+length]
+		answer = answer[5+length:]
+		if flag&0x80 == 0 {
+			if err := proto.Unmarshal(body, out); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		for line := range strings.SplitSeq(strings.TrimSpace(string(body)), "\r\n") {
+			name, value, _ := strings.Cut(line, ":")
+			trailers.Set(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+	}
+	if trailers.Get("Grpc-Status") == "0" {
+		return saidMessage(t, out)
+	}
+	s := &spb.Status{}
+	if details := trailers.Get("Grpc-Status-Details-Bin"); details != "" {
+		raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(details, "="))
+		if err != nil || proto.Unmarshal(raw, s) != nil {
+			t.Fatalf("details %q, %v", details, err)
+		}
+	}
+	code, err := strconv.Atoi(trailers.Get("Grpc-Status"))
+	message, unescape := url.PathUnescape(trailers.Get("Grpc-Message"))
+	if err != nil || unescape != nil {
+		t.Fatalf("%s: %d %v", method, response.StatusCode, trailers)
+	}
+	s.Code, s.Message = int32(code), message
+	return saidStatus(t, s)
+}
+
+func saidStatus(t *testing.T, s *spb.Status) said {
+	t.Helper()
+	return said{codes.Code(s.GetCode()), 200, asJSON(t, s)}
+}
+
+func saidMessage(t *testing.T, m proto.Message) said {
+	t.Helper()
+	return said{codes.OK, 200, asJSON(t, m)}
+}
+
+func asJSON(t *testing.T, m proto.Message) string {
+	t.Helper()
+	text, err := protojson.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compact(t, text)
+}
+
+func compact(t *testing.T, text []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, text); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return out.String()
+}
+
+// messages makes a method's request from its JSON, and an empty answer.
+func messages(t *testing.T, service, method, request string) (in, out proto.Message) {
+	t.Helper()
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := found.(protoreflect.ServiceDescriptor).Methods().ByName(protoreflect.Name(method))
+	for to, name := range map[*proto.Message]protoreflect.FullName{&in: m.Input().FullName(), &out: m.Output().FullName()} {
+		kind, err := protoregistry.GlobalTypes.FindMessageByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		*to = kind.New().Interface()
+	}
+	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(request), in); err != nil {
+		t.Fatalf("%s %s: %v", method, request, err)
+	}
+	return in, out
+}
+
+// post sends a request of any verb.
+func (i *installation) post(t *testing.T, verb, path, token, contentType string, body []byte) (*http.Response, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), verb, i.Info.API+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", contentType)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, answer
+}
+
+// onEachFace runs a test on every face, of one installation that is empty each time.
+func onEachFace(t *testing.T, test func(t *testing.T, f face, token string)) {
+	inBubble(t, nil, func(t *testing.T, i *installation) {
+		token := i.token(t, "admin")
+		for _, f := range i.faces(t) {
+			test(t, f, token)
+			for _, target := range list(f.do(t, token, "ListTargets", `{}`), "targets") {
+				f.do(t, token, "DeleteTarget", fmt.Sprintf(`{"id":%q}`, target["id"]))
+			}
+		}
+	})
+}
+
+// list is a repeated message of an answer.
+func list(answer map[string]any, field string) []map[string]any {
+	var all []map[string]any
+	elements, _ := answer[field].([]any)
+	for _, e := range elements {
+		all = append(all, e.(map[string]any))
+	}
+	return all
+}
+
+// column is one field of each message.
+func column(rows []map[string]any, field string) string {
+	var values []string
+	for _, row := range rows {
+		values = append(values, fmt.Sprint(row[field]))
+	}
+	return strings.Join(slices.Clip(values), " ")
+}
