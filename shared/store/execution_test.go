@@ -40,12 +40,12 @@ func TestManyTargetsOfExecutions(t *testing.T) {
 	s := open(t, nil)
 	s.mustCreate(t, "t0")
 	writer := s.client.BulkWriter(t.Context())
-	const n = 600
+	const n = 200
 	for i := range n {
 		id := fmt.Sprint("event/e.", i)
 		doc := executionDoc{ID: id, Created: now(), Changed: now()}
 		for j := range action.MaxTargets {
-			doc.Targets = append(doc.Targets, fmt.Sprintf("t%d-%s", i*action.MaxTargets+j, strings.Repeat("x", 30)))
+			doc.Targets = append(doc.Targets, fmt.Sprintf("t%d-%s", i*action.MaxTargets+j, strings.Repeat("x", 180)))
 		}
 		doc.Targets[i%action.MaxTargets] = "t0"
 		if _, err := writer.Create(s.execution(here, action.ExecutionID(id)), doc); err != nil {

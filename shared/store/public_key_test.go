@@ -179,10 +179,10 @@ func TestManyKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, nil)
 		s.mustCreate(t, "t")
-		for i := range 600 {
+		for i := range 60 {
 			s.mustAddKey(t, "t", action.PublicKeyID(fmt.Sprint("k", i)), time.Time{})
 		}
-		if n := len(s.keys(t, "t")); n != 600 {
+		if n := len(s.keys(t, "t")); n != 60 {
 			t.Errorf("%d", n)
 		}
 		if _, err := s.DeleteTarget(t.Context(), here, "t"); err != nil {

@@ -7,15 +7,17 @@ import (
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/errs"
 )
 
 // targetList is api.Targets, kept in memory.
 type targetList struct {
-	mu   sync.Mutex
-	all  []action.Target
-	made int
+	api.PublicKeys // nil: no test calls them
+	mu             sync.Mutex
+	all            []action.Target
+	made           int
 }
 
 func (l *targetList) Create(_ context.Context, _ auth.Caller, t action.Target) (action.Target, error) {
