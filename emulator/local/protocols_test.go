@@ -107,8 +107,8 @@ func (o *outcome) add(detail any) {
 	}
 }
 
-// overREST makes one call; an error's code must be that of its HTTP status.
-func (i *installation) overREST(t *testing.T, method, path, body string, header map[string]string) (outcome, *http.Response) {
+// byREST makes one call; an error's code must be that of its HTTP status.
+func (i *installation) byREST(t *testing.T, method, path, body string, header map[string]string) (outcome, *http.Response) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, i.Info.API+path, strings.NewReader(body))
 	if err != nil {

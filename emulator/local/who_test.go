@@ -161,7 +161,7 @@ func TestWhoIsLetIn(t *testing.T) {
 			}
 			targets++
 			body := fmt.Sprintf(`{"name":"target %d","restAsync":{},"timeout":"1s","endpoint":"https://192.0.2.1/"}`, targets)
-			if got, _ := i.overREST(t, "POST", "/v2/actions/targets", body, header); got != want {
+			if got, _ := i.byREST(t, "POST", "/v2/actions/targets", body, header); got != want {
 				t.Errorf("rest: got %+v", got)
 			}
 		}
@@ -204,7 +204,7 @@ func TestRateLimit(t *testing.T) {
 					t.Errorf("details %v", details)
 				}
 			}
-			got, response := i.overREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, header)
+			got, response := i.byREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, header)
 			if got != over || response.Header.Get("Retry-After") != "30" {
 				t.Errorf("rest, after %s: got %+v, Retry-After %q", name, got, response.Header.Get("Retry-After"))
 			}
@@ -213,16 +213,16 @@ func TestRateLimit(t *testing.T) {
 			}
 			elsewhere := maps.Clone(header)
 			elsewhere["Host"] = "b.example"
-			if got, _ := i.overREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, elsewhere); got != (outcome{}) {
+			if got, _ := i.byREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, elsewhere); got != (outcome{}) {
 				t.Errorf("another instance: %+v", got)
 			}
-			if got, _ := i.overREST(t, "POST", "/v2/actions/targets/search", `{}`, header); got != (outcome{}) {
+			if got, _ := i.byREST(t, "POST", "/v2/actions/targets/search", `{}`, header); got != (outcome{}) {
 				t.Errorf("what has no limit: %+v", got)
 			}
 			time.Sleep(time.Minute) // all is made good
 		}
 		for range 10 { // who is not known has no share to use up
-			if got, _ := i.overREST(t, "POST", "/v1/events", `{}`, map[string]string{"authorization": "Bearer bad"}); got.Code != codes.Unauthenticated {
+			if got, _ := i.byREST(t, "POST", "/v1/events", `{}`, map[string]string{"authorization": "Bearer bad"}); got.Code != codes.Unauthenticated {
 				t.Errorf("a bad token: %+v", got)
 			}
 		}
