@@ -34,7 +34,7 @@ func main() {
 }
 
 // garbage is how much may pile up before it is collected, in percent of what lives, unless GOGC says otherwise. What lives is some tens of
-// megabytes, and nearly all else dies with its event: at Go's 100 a third of the processor's time went into collecting.
+// megabytes, and nearly all else dies with its event: a few hundred megabytes spare the processor most of the collecting that Go's 100 means.
 const garbage = 400
 
 func run(ctx context.Context, args, environ []string, out, logs io.Writer) error {

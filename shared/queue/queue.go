@@ -33,7 +33,7 @@ const (
 func Topics() []Topic { return []Topic{Events, Deliveries, DeliveriesSlow, Ticks, DeadLetters} }
 
 const (
-	// publishTime bounds one publish with all its retries.
+	// publishTime bounds one request with all its retries.
 	publishTime = 5 * time.Second
 	// maxMessages and maxBytes are how much one request takes: Pub/Sub's limits are 1,000 messages and 10 MB.
 	maxMessages = 1000
@@ -71,20 +71,26 @@ func New(client *pubsub.Client) *Queue {
 // Publish puts messages on a topic and waits until Pub/Sub has accepted all of them. Unavailable: some or none were accepted, and the
 // same call may be made again.
 func (q *Queue) Publish(ctx context.Context, topic Topic, messages ...Message) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTime)
-	defer cancel()
 	for len(messages) > 0 {
 		n := fit(messages)
-		request := &pubsubpb.PublishRequest{Topic: "projects/" + q.project + "/topics/" + string(topic)}
-		for _, m := range messages[:n] {
-			request.Messages = append(request.Messages, &pubsubpb.PubsubMessage{Data: m.Data, Attributes: m.Attributes})
-		}
-		if _, err := q.client.Publish(ctx, request); err != nil {
+		if err := q.publish(ctx, topic, messages[:n]); err != nil {
 			return mapError(topic, err)
 		}
 		messages = messages[n:]
 	}
 	return nil
+}
+
+// publish makes one request.
+func (q *Queue) publish(ctx context.Context, topic Topic, messages []Message) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTime)
+	defer cancel()
+	request := &pubsubpb.PublishRequest{Topic: "projects/" + q.project + "/topics/" + string(topic)}
+	for _, m := range messages {
+		request.Messages = append(request.Messages, &pubsubpb.PubsubMessage{Data: m.Data, Attributes: m.Attributes})
+	}
+	_, err := q.client.Publish(ctx, request)
+	return err
 }
 
 // fit is how many of the messages go into one request: one at the least.
