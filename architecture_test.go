@@ -94,6 +94,7 @@ var homes = []home{
 	{dependency: "google.golang.org/api", in: []string{"shared/store", "shared/ledger", "shared/env"}}, // options and iterators of Google's clients
 	{dependency: "cloud.google.com/go/pubsub", in: []string{"shared/queue", "shared/env"}},
 	{dependency: "connectrpc.com/connect", in: []string{"shared/api", "shared/hook", "shared/gen"}},
+	{dependency: "connectrpc.com/grpcreflect", in: []string{"shared/api"}},
 	{dependency: "connectrpc.com/cors", in: []string{"shared/host"}},
 	{dependency: "github.com/rs/cors", in: []string{"shared/host"}},
 	{dependency: "github.com/grpc-ecosystem/grpc-gateway", in: []string{"shared/api", "shared/gen"}},

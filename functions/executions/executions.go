@@ -24,7 +24,7 @@ func (o *Operations) Set(ctx context.Context, caller auth.Caller, c action.Condi
 	if err := action.ValidateTargets(targets); err != nil {
 		return time.Time{}, err
 	}
-	return o.Store.SetExecution(ctx, caller.Instance, c, targets)
+	return o.Store.By(caller.Subject).SetExecution(ctx, caller.Instance, c, targets)
 }
 
 // List gives a page and how many executions match in all.

@@ -26,6 +26,7 @@ func Function() host.Function {
 			beta + "SetExecution", beta + "ListExecutions", beta + "ListExecutionFunctions",
 			beta + "ListExecutionMethods", beta + "ListExecutionServices",
 			"/v2beta/actions/executions", "/v2beta/actions/executions/",
+			"/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/", "/grpc.health.v1.Health/",
 		},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			catalogue, err := action.BuiltinCatalogue(c.Config.Catalog)
@@ -33,7 +34,11 @@ func Function() host.Function {
 				return nil, err
 			}
 			border := api.Border{Guard: c.Guard, Log: c.Log}
-			return border.ServeExecutions(&Operations{Store: c.Store, Catalogue: catalogue})
+			executions, err := border.ServeExecutions(&Operations{Store: c.Store, Catalogue: catalogue})
+			if err != nil {
+				return nil, err
+			}
+			return api.Described(executions, c.Stopping), nil
 		},
 	}
 }

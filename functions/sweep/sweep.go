@@ -1,5 +1,6 @@
 // Package sweep is the function that is woken by ticks: it brings deliveries that are due back to the queue, turns the valves of targets in
-// trouble, and gives up what has no time left. Two of it at once do no harm, because whatever is taken is taken by a conditional update.
+// trouble, publishes what the configuration's outbox still holds, and gives up what has no time left. Two of it at once do no harm: a
+// delivery is taken by a conditional update, and an event that is published twice is known by its id.
 package sweep
 
 import (
@@ -33,11 +34,18 @@ type Routes interface {
 	Destination(ctx context.Context, instance action.InstanceID, id action.TargetID) (*routing.Destination, error)
 }
 
+// Outbox keeps events of changes of the configuration until they are published. PublishDue publishes what a process that stopped has left,
+// and says whether more comes due until then.
+type Outbox interface {
+	PublishDue(ctx context.Context, until time.Time) (more bool, err error)
+}
+
 // Sweeper handles the ticks topic.
 type Sweeper struct {
 	Routes Routes
 	Ledger *ledger.Ledger
 	Queue  *queue.Queue
+	Outbox Outbox
 	// Stopping ends a sweep that only waits; what comes due is for the next process then. Nil never does.
 	Stopping <-chan struct{}
 	Log      *slog.Logger
@@ -84,7 +92,7 @@ func (s *Sweeper) look(ctx context.Context) (bool, error) {
 	s.mu.Lock()
 	until := s.ticked.Add(window)
 	s.mu.Unlock()
-	var shards, valves bool
+	var shards, valves, changes bool
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		shards, err = s.shards(ctx, until)
@@ -97,8 +105,12 @@ func (s *Sweeper) look(ctx context.Context) (bool, error) {
 		valves, err = s.valves(ctx, until)
 		return err
 	})
+	group.Go(func() (err error) {
+		changes, err = s.Outbox.PublishDue(ctx, until)
+		return err
+	})
 	err := group.Wait()
-	return shards || valves, err
+	return shards || valves || changes, err
 }
 
 func (s *Sweeper) start() bool {

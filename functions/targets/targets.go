@@ -51,7 +51,7 @@ func (o *Operations) Create(ctx context.Context, caller auth.Caller, t action.Ta
 	}
 	t.ID = action.NewTargetID()
 	t.SigningKeys = []action.SigningKey{{Value: key}}
-	return o.Store.CreateTarget(ctx, caller.Instance, t)
+	return o.Store.By(caller.Subject).CreateTarget(ctx, caller.Instance, t)
 }
 
 // Update changes a target; rotated says whether its signing key is a new one.
@@ -59,7 +59,7 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 	if err := served(c.PayloadType); err != nil {
 		return action.Target{}, false, err
 	}
-	t, err := o.Store.UpdateTarget(ctx, caller.Instance, id, func(old action.Target) (action.Target, bool, error) {
+	t, err := o.Store.By(caller.Subject).UpdateTarget(ctx, caller.Instance, id, func(old action.Target) (action.Target, bool, error) {
 		changed, differs, err := c.Apply(old, time.Now(), action.NewSigningKey)
 		if err != nil || changed.Endpoint == old.Endpoint {
 			return changed, differs, err
@@ -71,7 +71,7 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 
 // Delete says when the target was removed: the zero time if there never was one. Its unfinished deliveries are given up.
 func (o *Operations) Delete(ctx context.Context, caller auth.Caller, id action.TargetID) (time.Time, error) {
-	removed, err := o.Store.DeleteTarget(ctx, caller.Instance, id)
+	removed, err := o.Store.By(caller.Subject).DeleteTarget(ctx, caller.Instance, id)
 	if err != nil || removed.IsZero() {
 		return removed, err
 	}

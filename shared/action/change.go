@@ -18,8 +18,8 @@ type Change struct {
 	Kind     ChangeKind
 	// ID names what changed. "" stands for whatever there is: the reader should trust no copy.
 	ID string
-	// At is the server's time of the commit, and Key the name of the document in the feed, unique in its instance. Both are empty in a
-	// change that its own process tells of.
+	// At is the server's time of the commit, and Key the name of the document in the feed, unique in its instance. Both are empty in what
+	// a process is told of its own changes.
 	At  time.Time
 	Key string
 }

@@ -157,6 +157,7 @@ func (c *Clients) openPubSub(ctx context.Context, conn *grpc.ClientConn) error {
 		return err
 	}
 	c.Queue = queue.New(client)
+	c.Store.Publish, c.Store.Log = c.Queue.PublishEvents, c.Log
 	c.closers = append(c.closers, client.Close)
 	return nil
 }

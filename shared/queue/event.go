@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -35,6 +36,18 @@ func EncodeEvent(o action.Occurrence) (Message, error) {
 		m.Attributes = map[string]string{attributeSource: o.Source}
 	}
 	return m, nil
+}
+
+// PublishEvents puts events on the events topic and waits until Pub/Sub has accepted all of them; errors are those of Publish.
+func (q *Queue) PublishEvents(ctx context.Context, events ...action.Occurrence) error {
+	messages := make([]Message, len(events))
+	for i, event := range events {
+		var err error
+		if messages[i], err = EncodeEvent(event); err != nil {
+			return err
+		}
+	}
+	return q.Publish(ctx, Events, messages...)
 }
 
 // DecodeEvent reads a message of the events topic: EncodeEvent's, the same JSON from anybody else, or a CloudEvent in the Pub/Sub

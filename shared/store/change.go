@@ -19,27 +19,43 @@ const changes = "changes"
 
 // changeDoc is a change as stored. Its own name is random, its time the server's: the order of the feed is that of the commits.
 type changeDoc struct {
-	Kind   string    `firestore:"kind"`
-	ID     string    `firestore:"id"`
-	At     time.Time `firestore:"at,serverTimestamp"`
-	Expire time.Time `firestore:"expireAt"`
+	Kind string    `firestore:"kind"`
+	ID   string    `firestore:"id"`
+	At   time.Time `firestore:"at,serverTimestamp"`
+	// Expire is absent for as long as the change's event is unpublished.
+	Expire time.Time `firestore:"expireAt,omitempty"`
+	// What the event says; a change that is nobody's business outside has none.
+	Event   string    `firestore:"event,omitempty"`
+	Payload []byte    `firestore:"payload,omitempty"`
+	User    string    `firestore:"user,omitempty"`
+	Created time.Time `firestore:"created,omitempty"`
+	// Due is set until the event is published: then it is for whoever sweeps.
+	Due time.Time `firestore:"due,omitempty"`
 }
 
-// change runs fn in a transaction and, where it wrote, adds c to the feed in the same commit. OnChange is told after it, also when it is
-// not known what became of the commit.
-func (s *Store) change(ctx context.Context, operation string, c action.Change, fn func(*firestore.Transaction) (wrote bool, err error)) error {
-	var wrote bool
+// change runs fn in a transaction and, where it wrote, adds c to the feed in the same commit, with the event that fn gave. OnChange is told
+// after it, also when it is not known what became of the commit; the event is published where the commit is known to be there. Fn gives nil
+// where it wrote nothing, and an event without a type where the change is nobody's business outside.
+func (s *Store) change(ctx context.Context, operation string, c action.Change,
+	fn func(*firestore.Transaction) (event *action.ConfigEvent, err error)) error {
+	feed := s.collection(c.Instance, changes).NewDoc() // the same in every try, and so is the event's id
+	var doc changeDoc
+	wrote := false
 	err := s.transact(ctx, operation, func(_ context.Context, tx *firestore.Transaction) error {
-		var err error
-		if wrote, err = fn(tx); err != nil || !wrote {
+		event, err := fn(tx)
+		if wrote = err == nil && event != nil; !wrote {
 			return err
 		}
-		return tx.Create(s.collection(c.Instance, changes).NewDoc(), changeDoc{
-			Kind: string(c.Kind), ID: c.ID, Expire: now().Add(action.ChangeKept),
-		})
+		if doc, err = s.changeDoc(c, *event); err != nil {
+			return err
+		}
+		return tx.Create(feed, doc)
 	})
 	if s.OnChange != nil && (wrote || err != nil) {
 		s.OnChange(c)
+	}
+	if wrote && err == nil {
+		s.publishNow(ctx, doc.outgoing(feed.Path, c, feed.ID))
 	}
 	return err
 }

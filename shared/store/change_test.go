@@ -118,7 +118,7 @@ func TestEachCommitIsInTheFeed(t *testing.T) {
 
 func TestChangesGivesTheNewOnesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := open(t, nil)
+		s := openOutbox(t, &topic{}, nil)
 		start := time.Now()
 		found, empty, err := s.Changes(t.Context(), time.Unix(0, 0))
 		if err != nil || len(found) != 0 || empty.Before(start.Add(-time.Second)) || empty.After(start.Add(time.Second)) {

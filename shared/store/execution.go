@@ -31,27 +31,27 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 	var set time.Time
 	ref := s.execution(instance, c.ID())
 	changed := action.Change{Instance: instance, Kind: action.ChangeExecution, ID: string(c.ID())}
-	err := s.change(ctx, "set execution", changed, func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, "set execution", changed, func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		set = time.Time{}
 		if err := s.checkTargets(tx, instance, ids); err != nil {
-			return false, err
+			return nil, err
 		}
 		doc := executionDoc{ID: string(c.ID()), Targets: texts(ids)}
 		snapshot, err := tx.Get(ref)
 		switch {
 		case missing(err) && len(ids) == 0:
-			return false, nil
+			return nil, nil
 		case missing(err):
 		case err != nil:
-			return false, err
+			return nil, err
 		default:
 			var old executionDoc
 			if err := snapshot.DataTo(&old); err != nil {
-				return false, err
+				return nil, err
 			}
 			if slices.Equal(old.Targets, doc.Targets) {
 				set = old.Changed
-				return false, nil
+				return nil, nil
 			}
 			doc.Created = old.Created
 		}
@@ -61,7 +61,7 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 		}
 		set = doc.Changed
 		// What a newer version may have put there stays.
-		return true, tx.Set(ref, doc, firestore.Merge([]string{"id"}, []string{"targets"}, []string{"created"}, []string{"changed"}))
+		return new(action.ExecutionSet(ids)), tx.Set(ref, doc, firestore.Merge([]string{"id"}, []string{"targets"}, []string{"created"}, []string{"changed"}))
 	})
 	return set, err
 }

@@ -60,19 +60,20 @@ func (s *Store) AddPublicKey(ctx context.Context, instance action.InstanceID, ta
 		return k, errAddKeyMissing
 	}
 	doc := publicKeyDoc{PEM: k.PEM, Fingerprint: k.Fingerprint, Expires: k.Expires, Created: k.Created, Changed: k.Changed}
-	err := s.change(ctx, "add public key", targetChange(instance, target), func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, "add public key", targetChange(instance, target), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		if _, err := readTarget(tx, s.target(instance, target), errAddKeyMissing); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Create(s.publicKey(instance, target, k.ID), doc)
+		return new(action.KeyAdded(k)), tx.Create(s.publicKey(instance, target, k.ID), doc)
 	})
 	return k, err
 }
 
 // ActivatePublicKey makes a key the active one, and the one that was so inactive in the same commit. It says when the key was changed: now,
 // or earlier if it is active already. FailedPrecondition if there is no such target or key, or the key is expired.
-func (s *Store) ActivatePublicKey(ctx context.Context, instance action.InstanceID, target action.TargetID, id action.PublicKeyID) (time.Time, error) {
-	return s.switchKey(ctx, "activate public key", instance, target, id, func(tx *firestore.Transaction, t targetDoc, k publicKeyDoc) (any, error) {
+func (s *Store) ActivatePublicKey(ctx context.Context, instance action.InstanceID, target action.TargetID,
+	id action.PublicKeyID) (time.Time, error) {
+	next := func(tx *firestore.Transaction, t targetDoc, k publicKeyDoc) (any, error) {
 		switch at := now(); {
 		case action.PublicKey{Expires: k.Expires}.Expired(at):
 			return nil, errKeyExpired
@@ -86,24 +87,26 @@ func (s *Store) ActivatePublicKey(ctx context.Context, instance action.InstanceI
 			}
 		}
 		return activeKeyDoc{ID: string(id), PEM: k.PEM, Expires: k.Expires}, nil
-	})
+	}
+	return s.switchKey(ctx, "activate public key", instance, target, id, action.KeyActivated(id), next)
 }
 
 // DeactivatePublicKey makes a key inactive and says when it was changed: now, or earlier if it is not the active one. FailedPrecondition if
 // there is no such target or key.
 func (s *Store) DeactivatePublicKey(ctx context.Context, instance action.InstanceID, target action.TargetID,
 	id action.PublicKeyID) (time.Time, error) {
-	return s.switchKey(ctx, "deactivate public key", instance, target, id, func(_ *firestore.Transaction, t targetDoc, _ publicKeyDoc) (any, error) {
+	next := func(_ *firestore.Transaction, t targetDoc, _ publicKeyDoc) (any, error) {
 		if t.active() != id {
 			return nil, nil
 		}
 		return firestore.Delete, nil
-	})
+	}
+	return s.switchKey(ctx, "deactivate public key", instance, target, id, action.KeyDeactivated(id), next)
 }
 
 // switchKey reads a target and one of its keys, and writes what next says is the target's active key, where it says anything.
 func (s *Store) switchKey(ctx context.Context, operation string, instance action.InstanceID, target action.TargetID, id action.PublicKeyID,
-	next func(*firestore.Transaction, targetDoc, publicKeyDoc) (any, error)) (time.Time, error) {
+	event action.ConfigEvent, next func(*firestore.Transaction, targetDoc, publicKeyDoc) (any, error)) (time.Time, error) {
 	var changed time.Time
 	switch {
 	case !target.Valid():
@@ -111,24 +114,24 @@ func (s *Store) switchKey(ctx context.Context, operation string, instance action
 	case !id.Valid():
 		return changed, errNoKey
 	}
-	err := s.change(ctx, operation, targetChange(instance, target), func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, operation, targetChange(instance, target), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		t, err := readTarget(tx, s.target(instance, target), errNoKeyTarget)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		k, err := readKey(tx, s.publicKey(instance, target, id))
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		active, err := next(tx, t, k)
 		if changed = k.Changed; err != nil || active == nil {
-			return false, err
+			return nil, err
 		}
 		changed = now()
 		if err := tx.Update(s.publicKey(instance, target, id), []firestore.Update{{Path: "changed", Value: changed}}); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Update(s.target(instance, target), []firestore.Update{{Path: activeKey, Value: active}})
+		return new(event), tx.Update(s.target(instance, target), []firestore.Update{{Path: activeKey, Value: active}})
 	})
 	return changed, err
 }
@@ -141,32 +144,32 @@ func (s *Store) RemovePublicKey(ctx context.Context, instance action.InstanceID,
 		return removed, nil
 	}
 	removal := s.keyRemoval(instance, target, id)
-	err := s.change(ctx, "remove public key", targetChange(instance, target), func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, "remove public key", targetChange(instance, target), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		removed = time.Time{}
 		t, err := readTarget(tx, s.target(instance, target), errNoKeyTarget)
 		if errors.Is(err, errNoKeyTarget) {
 			removed, err = removedAt(tx, s.collection(instance, removals).Doc(string(target)))
-			return false, err
+			return nil, err
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		key := s.publicKey(instance, target, id)
 		_, err = tx.Get(key)
 		switch {
 		case missing(err):
 			removed, err = removedAt(tx, removal)
-			return false, err
+			return nil, err
 		case err != nil:
-			return false, err
+			return nil, err
 		case t.active() == id:
-			return false, errKeyActive
+			return nil, errKeyActive
 		}
 		removed = now()
 		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Delete(key)
+		return new(action.KeyRemoved(id)), tx.Delete(key)
 	})
 	return removed, err
 }

@@ -45,25 +45,25 @@ func (s *Store) SetDelivery(ctx context.Context, instance action.InstanceID, id 
 	if !id.Valid() {
 		return errUpdateMissing
 	}
-	return s.change(ctx, "set delivery settings", targetChange(instance, id), func(tx *firestore.Transaction) (bool, error) {
+	return s.change(ctx, "set delivery settings", targetChange(instance, id), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
-			return false, errUpdateMissing
+			return nil, errUpdateMissing
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		var doc targetDoc
 		if err := snapshot.DataTo(&doc); err != nil {
-			return false, err
+			return nil, err
 		}
 		if old := decodeSettings(doc.Delivery); old.Limits == settings.Limits && slices.Equal(old.Schedule, settings.Schedule) {
-			return false, nil
+			return nil, nil
 		}
 		var value any = firestore.Delete
 		if doc := encodeSettings(settings); doc != nil {
 			value = doc
 		}
-		return true, tx.Update(snapshot.Ref, []firestore.Update{{Path: "delivery", Value: value}})
+		return new(action.ConfigEvent{}), tx.Update(snapshot.Ref, []firestore.Update{{Path: "delivery", Value: value}})
 	})
 }

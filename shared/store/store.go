@@ -1,12 +1,13 @@
 // Package store keeps the configuration in Firestore: targets with their public keys, and executions, under instances/{instance}. Secrets
 // are sealed before they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which
-// other processes learn of it.
+// other processes learn of it, and which is the outbox of the events that say so outside.
 package store
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -30,7 +31,13 @@ type Store struct {
 	// OnChange is told of what this store wrote, after the commit and also when it is not known what became of it; nil: nobody is. Set
 	// it before the first write.
 	OnChange func(...action.Change)
+	// Publish puts events on the events topic, and returns when the queue has all of them. Set it before the first write; nil leaves what
+	// changes say in the outbox.
+	Publish func(context.Context, ...action.Occurrence) error
+	// Log is told of events that could not be published at once; nil is slog's default.
+	Log *slog.Logger
 
+	user      string
 	client    *firestore.Client
 	raw       *documents.Client
 	documents string // projects/{p}/databases/{d}/documents
@@ -40,6 +47,13 @@ type Store struct {
 // New makes a store in client's database. Raw reaches the same one: it tells when an empty answer was read.
 func New(client *firestore.Client, raw *documents.Client, sealer Sealer) *Store {
 	return &Store{client: client, raw: raw, documents: strings.TrimSuffix(client.Collection(instances).Path, "/"+instances), sealer: sealer}
+}
+
+// By is the same store, and what is written through it was done by that user.
+func (s *Store) By(user string) *Store {
+	by := *s
+	by.user = user
+	return &by
 }
 
 const instances = "instances"

@@ -85,11 +85,11 @@ func (s *Store) CreateTarget(ctx context.Context, instance action.InstanceID, t 
 	if err != nil {
 		return action.Target{}, err
 	}
-	err = s.change(ctx, "create target", targetChange(instance, t.ID), func(tx *firestore.Transaction) (bool, error) {
+	err = s.change(ctx, "create target", targetChange(instance, t.ID), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		if err := claimName(tx, s.nameOf(instance, t.Name), t.ID); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Create(s.target(instance, t.ID), doc)
+		return new(action.TargetAdded(t)), tx.Create(s.target(instance, t.ID), doc)
 	})
 	return t, err
 }
@@ -118,37 +118,37 @@ func (s *Store) UpdateTarget(ctx context.Context, instance action.InstanceID, id
 	if !id.Valid() {
 		return result, errUpdateMissing
 	}
-	err := s.change(ctx, "update target", targetChange(instance, id), func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, "update target", targetChange(instance, id), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
-			return false, errUpdateMissing
+			return nil, errUpdateMissing
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		old, err := s.decodeTarget(instance, snapshot)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		changed, differs, err := change(old)
 		if result = changed; err != nil || !differs {
-			return false, err
+			return nil, err
 		}
 		changed.Changed = now()
 		result = changed
 		if changed.Name != old.Name {
 			if err := claimName(tx, s.nameOf(instance, changed.Name), id); err != nil {
-				return false, err
+				return nil, err
 			}
 			if err := tx.Delete(s.nameOf(instance, old.Name)); err != nil {
-				return false, err
+				return nil, err
 			}
 		}
 		doc, err := s.encodeTarget(instance, changed)
 		if err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Set(snapshot.Ref, doc, ownFields())
+		return new(action.TargetChanged(old, changed)), tx.Set(snapshot.Ref, doc, ownFields())
 	})
 	return result, err
 }
@@ -160,31 +160,31 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 		return removed, nil
 	}
 	removal := s.collection(instance, removals).Doc(string(id))
-	err := s.change(ctx, "delete target", targetChange(instance, id), func(tx *firestore.Transaction) (bool, error) {
+	err := s.change(ctx, "delete target", targetChange(instance, id), func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 		removed = time.Time{}
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
 			removed, err = removedAt(tx, removal)
-			return false, err
+			return nil, err
 		}
 		if err != nil {
-			return false, err
+			return nil, err
 		}
 		var doc targetDoc
 		if err := snapshot.DataTo(&doc); err != nil {
-			return false, err
+			return nil, err
 		}
 		removed = now()
 		if err := s.removeKeys(tx, snapshot.Ref); err != nil {
-			return false, err
+			return nil, err
 		}
 		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
-			return false, err
+			return nil, err
 		}
 		if err := tx.Delete(s.nameOf(instance, doc.Name)); err != nil {
-			return false, err
+			return nil, err
 		}
-		return true, tx.Delete(snapshot.Ref)
+		return new(action.TargetRemoved()), tx.Delete(snapshot.Ref)
 	})
 	return removed, err
 }
