@@ -1,6 +1,6 @@
-// Package store keeps the configuration in Firestore: targets with their public keys, and executions, under instances/{instance}. Secrets
-// are sealed before they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which
-// other processes learn of it.
+// Package store keeps the configuration in Firestore: targets with their public keys, executions, and the names that hosts add to the
+// catalogue, under instances/{instance}. Secrets are sealed before they leave the process. What changes is added to the feed
+// instances/{instance}/changes in the same commit, from which other processes learn of it.
 package store
 
 import (
