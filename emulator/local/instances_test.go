@@ -71,6 +71,7 @@ const (
 	actions    = "/zitadel.action.v2.ActionService/"
 	events     = "/callout.v1.EventService/"
 	deliveries = "/callout.v1.DeliveryService/"
+	catalog    = "/callout.v1.CatalogService/"
 )
 
 // TestInstancesAreApart: whoever comes by one host tries every method on what another host's instance has. Nothing of it is seen, and
@@ -90,6 +91,7 @@ func TestInstancesAreApart(t *testing.T) {
 		target := owner.must(actions+"CreateTarget", map[string]any{"name": "secret name", "restWebhook": map[string]any{}, "timeout": "5s", "endpoint": endpoint()})
 		id, key := target["id"].(string), target["signingKey"].(string)
 		owner.must(actions+"SetExecution", map[string]any{"condition": condition, "targets": []string{id}})
+		owner.must(catalog+"SetCatalog", map[string]any{"host": "secret-host", "functions": []string{"secret-function"}})
 		owner.must(events+"Publish", map[string]any{"events": []any{map[string]any{"id": "o1", "event_type": "order.created", "event_payload": map[string]any{"pin": "secret data"}}, map[string]any{"id": "o2", "event_type": "order.created"}}})
 		time.Sleep(10 * time.Second)
 		found := owner.must(deliveries+"SearchDeliveries", map[string]any{})["deliveries"].([]any)
@@ -106,7 +108,7 @@ func TestInstancesAreApart(t *testing.T) {
 				procedure string
 				body      map[string]any
 			}{
-				{actions + "GetTarget", map[string]any{"id": id}}, {actions + "ListTargets", nil}, {actions + "ListExecutions", nil},
+				{actions + "GetTarget", map[string]any{"id": id}}, {actions + "ListTargets", nil}, {actions + "ListExecutions", nil}, {catalog + "ListCatalog", nil},
 				{deliveries + "SearchDeliveries", map[string]any{"counts": true}}, {deliveries + "GetDelivery", map[string]any{"id": delivery}},
 				{deliveries + "ExplainEvent", map[string]any{"id": "o1"}}, {deliveries + "GetTargetDelivery", map[string]any{"id": id}},
 			} {
@@ -142,6 +144,8 @@ func TestInstancesAreApart(t *testing.T) {
 			{actions + "SetExecution", map[string]any{"condition": condition, "targets": []string{id}}, refused},
 			{actions + "SetExecution", map[string]any{"condition": condition}, fine}, // removes their own, which there is none of
 			{actions + "ListExecutions", map[string]any{"filters": []any{map[string]any{"targetFilter": map[string]any{"targetId": id}}}}, fine},
+			{catalog + "ListCatalog", nil, fine}, {catalog + "ListCatalog", map[string]any{"host": "secret-host"}, refused}, {catalog + "RemoveCatalog", map[string]any{"host": "secret-host"}, fine},
+			{catalog + "SetCatalog", map[string]any{"host": "secret-host", "functions": []string{"taken"}}, fine}, // their own
 			{actions + "ListExecutionFunctions", nil, fine}, {actions + "ListExecutionMethods", nil, fine}, {actions + "ListExecutionServices", nil, fine},
 			{events + "Publish", map[string]any{"events": []any{map[string]any{"id": "o1", "instanceID": "a", "event_type": "order.created"}}}, []int{400}},
 			{deliveries + "SearchDeliveries", map[string]any{"filter": map[string]any{"target": id}, "counts": true}, []int{200, 404}},
@@ -161,7 +165,7 @@ func TestInstancesAreApart(t *testing.T) {
 			// Their own event of the same id, type and source.
 			{events + "Publish", map[string]any{"events": []any{map[string]any{"id": "o1", "event_type": "order.created"}}}, fine},
 		}
-		for _, service := range []grpc.ServiceDesc{actionv2.ActionService_ServiceDesc, calloutv1.EventService_ServiceDesc, calloutv1.DeliveryService_ServiceDesc} {
+		for _, service := range []grpc.ServiceDesc{actionv2.ActionService_ServiceDesc, calloutv1.EventService_ServiceDesc, calloutv1.DeliveryService_ServiceDesc, calloutv1.CatalogService_ServiceDesc} {
 			for _, m := range service.Methods {
 				procedure := "/" + service.ServiceName + "/" + m.MethodName
 				if !slices.ContainsFunc(attempts, func(a attempt) bool { return a.procedure == procedure }) {
@@ -176,7 +180,7 @@ func TestInstancesAreApart(t *testing.T) {
 				if !slices.Contains(a.want, status) {
 					t.Errorf("%s %s %v: %d %s", host, a.procedure, a.body, status, text)
 				}
-				for _, secret := range []string{key, "secret data", delivery} {
+				for _, secret := range []string{key, "secret data", "secret-function", delivery} {
 					if strings.Contains(text, secret) {
 						t.Errorf("%s %s %v shows %q: %s", host, a.procedure, a.body, secret, text)
 					}

@@ -7,18 +7,23 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/catalogue"
 	"github.com/callout-dev/callout/shared/store"
 )
 
-// Operations are those of api.Executions.
+// Operations are those of api.Executions and api.Catalog.
 type Operations struct {
-	Store     *store.Store
-	Catalogue *action.Catalogue
+	Store      *store.Store
+	Catalogues *catalogue.Keeper
 }
 
 // Set makes the list of a condition and says when it was set: the zero time for an empty list that was never anything else.
 func (o *Operations) Set(ctx context.Context, caller auth.Caller, c action.Condition, targets []action.TargetID) (time.Time, error) {
-	if err := o.Catalogue.Check(c); err != nil {
+	names, err := o.Catalogues.Of(ctx, caller.Instance)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := names.Check(c); err != nil {
 		return time.Time{}, err
 	}
 	if err := action.ValidateTargets(targets); err != nil {
@@ -33,6 +38,10 @@ func (o *Operations) List(ctx context.Context, caller auth.Caller, q action.Exec
 }
 
 // Names are those that may be conditions.
-func (o *Operations) Names(context.Context, auth.Caller) (action.Names, error) {
-	return o.Catalogue.Names(), nil
+func (o *Operations) Names(ctx context.Context, caller auth.Caller) (action.Names, error) {
+	known, err := o.Catalogues.Of(ctx, caller.Instance)
+	if err != nil {
+		return action.Names{}, err
+	}
+	return known.Names(), nil
 }

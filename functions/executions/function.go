@@ -5,7 +5,6 @@ import (
 
 	"github.com/GoogleCloudPlatform/functions-framework-go/functions"
 
-	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
@@ -19,26 +18,36 @@ func Function() host.Function {
 	return host.Function{
 		Name:    "executions",
 		Trigger: host.HTTP,
-		Paths: []string{
-			service + "SetExecution", service + "ListExecutions", service + "ListExecutionFunctions",
-			service + "ListExecutionMethods", service + "ListExecutionServices",
+		Paths: append(catalogPaths(),
+			service+"SetExecution", service+"ListExecutions", service+"ListExecutionFunctions",
+			service+"ListExecutionMethods", service+"ListExecutionServices",
 			"/v2/actions/executions", "/v2/actions/executions/",
-			beta + "SetExecution", beta + "ListExecutions", beta + "ListExecutionFunctions",
-			beta + "ListExecutionMethods", beta + "ListExecutionServices",
+			beta+"SetExecution", beta+"ListExecutions", beta+"ListExecutionFunctions",
+			beta+"ListExecutionMethods", beta+"ListExecutionServices",
 			"/v2beta/actions/executions", "/v2beta/actions/executions/",
 			"/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/", "/grpc.health.v1.Health/",
-		},
+		),
 		HTTP: func(c *env.Clients) (http.Handler, error) {
-			catalogue, err := action.BuiltinCatalogue(c.Config.Catalog)
-			if err != nil {
-				return nil, err
-			}
 			border := api.Border{Guard: c.Guard, Log: c.Log}
-			executions, err := border.ServeExecutions(&Operations{Store: c.Store, Catalogue: catalogue})
+			operations := &Operations{Store: c.Store, Catalogues: c.Catalogues}
+			actions, err := border.ServeExecutions(operations)
 			if err != nil {
 				return nil, err
 			}
-			return api.Described(executions, c.Stopping), nil
+			names, err := border.ServeCatalog(operations)
+			if err != nil {
+				return nil, err
+			}
+			mux := http.NewServeMux()
+			mux.Handle("/", api.Described(actions, c.Stopping))
+			for _, path := range catalogPaths() {
+				mux.Handle(path, names)
+			}
+			return mux, nil
 		},
 	}
+}
+
+func catalogPaths() []string {
+	return []string{"/callout.v1.CatalogService/", "/v1/catalog", "/v1/catalog/"}
 }

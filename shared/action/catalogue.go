@@ -45,13 +45,13 @@ type Catalogue struct {
 	opened map[string]bool // first segments: "rpc zitadel", "event user"
 }
 
-// BuiltinCatalogue holds the names every installation starts with: the reference system's and Callout's own.
-func BuiltinCatalogue(mode CatalogueMode) (*Catalogue, error) {
+// BuiltinCatalogue holds the names every installation starts with, the reference system's and Callout's own, and those of hosts.
+func BuiltinCatalogue(mode CatalogueMode, hosts ...Names) (*Catalogue, error) {
 	var reference Names
 	if err := json.Unmarshal(builtinNames, &reference); err != nil {
 		return nil, fmt.Errorf("read the built-in catalogue: %w", err)
 	}
-	return NewCatalogue(mode, reference, ownNames), nil
+	return NewCatalogue(mode, append([]Names{reference, ownNames}, hosts...)...), nil
 }
 
 // NewCatalogue unites the names of several hosts.

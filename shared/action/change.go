@@ -10,6 +10,7 @@ const (
 	ChangeTarget    ChangeKind = "target"    // a target was created, changed or removed; ID is a TargetID
 	ChangeExecution ChangeKind = "execution" // an execution was set; ID is an ExecutionID
 	ChangeValve     ChangeKind = "valve"     // the valve of a target was opened, moved or closed; ID is a TargetID
+	ChangeCatalogue ChangeKind = "catalogue" // a host's part of the catalogue was set or removed; ID is a HostName
 )
 
 // Change says that something is not as it was. Whoever keeps copies drops the one that is named here; what it became is not said.

@@ -57,7 +57,7 @@ func (b Border) ServeDeliveries(operations Deliveries) (http.Handler, error) {
 	path, procedures := calloutv1connect.NewDeliveryServiceHandler(face, b.connectOptions(MaxBody),
 		connect.WithCodec(strictCodec{name: "json"}), connect.WithCodec(strictCodec{name: "json; charset=utf-8"}))
 	mux.Handle(path, onlyMethods(calloutv1.DeliveryService_ServiceDesc, procedures))
-	mux.Handle("/", bounded(gateway))
+	mux.Handle("/", bounded(MaxBody, gateway))
 	return b.Authenticated(mux), nil
 }
 

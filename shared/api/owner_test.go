@@ -18,7 +18,7 @@ import (
 
 // ownerGuard lets everybody in as an owner. What a caller may do is auth's to say and cannot be made by hand, so this is auth's own guard
 // with an issuer whose only token the test holds.
-func ownerGuard(t *testing.T) Guard {
+func ownerGuard(t testing.TB) Guard {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

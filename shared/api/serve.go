@@ -149,9 +149,9 @@ func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 }
 
 // bounded gives the gateway bodies that fit.
-func bounded(next http.Handler) http.Handler {
+func bounded(limit int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := ReadBody(w, r, MaxBody)
+		body, err := ReadBody(w, r, limit)
 		if err != nil {
 			WriteError(w, err)
 			return

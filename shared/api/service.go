@@ -31,6 +31,6 @@ func (b Border) action(face, beta actionFace) (http.Handler, error) {
 	mux.Handle(path, onlyMethods(actionv2.ActionService_ServiceDesc, procedures))
 	path, procedures = actionv2betaconnect.NewActionServiceHandler(former, b.connectOptions(MaxBody))
 	mux.Handle(path, onlyMethods(actionv2beta.ActionService_ServiceDesc, procedures))
-	mux.Handle("/", bounded(gateway))
+	mux.Handle("/", bounded(MaxBody, gateway))
 	return b.Authenticated(mux), nil
 }

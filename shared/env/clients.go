@@ -18,8 +18,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/call"
+	"github.com/callout-dev/callout/shared/catalogue"
 	"github.com/callout-dev/callout/shared/egress"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/queue"
@@ -53,11 +55,13 @@ type Clients struct {
 	Store  *store.Store
 	Ledger *ledger.Ledger
 	Routes *routing.Router
-	Queue  *queue.Queue
-	Guard  *auth.Guard
-	Push   *auth.PushGuard
-	Egress *egress.Policy
-	Caller call.Caller
+	// Catalogues are the names that may be conditions.
+	Catalogues *catalogue.Keeper
+	Queue      *queue.Queue
+	Guard      *auth.Guard
+	Push       *auth.PushGuard
+	Egress     *egress.Policy
+	Caller     call.Caller
 	// Stopping is closed when the process begins to stop; nil never is.
 	Stopping <-chan struct{}
 
@@ -143,7 +147,12 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, seal
 	c.Store = store.New(high, low, sealer)
 	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
 	c.Routes = routing.New(c.Store, c.Ledger, c.Log)
-	c.Store.OnChange, c.Ledger.OnChange = c.Routes.Forget, c.Routes.Forget
+	c.Catalogues = catalogue.New(c.Store, c.Config.Catalog, c.Log)
+	c.Ledger.OnChange = c.Routes.Forget
+	c.Store.OnChange = func(changes ...action.Change) {
+		c.Routes.Forget(changes...)
+		c.Catalogues.Forget(changes...)
+	}
 	return nil
 }
 

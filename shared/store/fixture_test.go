@@ -37,7 +37,7 @@ func open(t testing.TB, hostile *emulator.Hostile) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := grpc.NewServer()
+	g := grpc.NewServer(grpc.MaxRecvMsgSize(11 << 20))
 	server.Register(g)
 	l := memnet.Listen("firestore")
 	served := make(chan struct{})

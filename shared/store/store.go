@@ -1,6 +1,7 @@
-// Package store keeps the configuration in Firestore: targets with their public keys, and executions, under instances/{instance}. Secrets
-// are sealed before they leave the process. What changes is added to the feed instances/{instance}/changes in the same commit, from which
-// other processes learn of it, and which is the outbox of the events that say so outside.
+// Package store keeps the configuration in Firestore: targets with their public keys, executions, and the names that hosts add to the
+// catalogue, under instances/{instance}. Secrets are sealed before they leave the process. What changes is added to the feed
+// instances/{instance}/changes in the same commit, from which other processes learn of it, and which is the outbox of the events that say so
+// outside.
 package store
 
 import (

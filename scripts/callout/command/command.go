@@ -49,7 +49,7 @@ type app struct {
 
 // Run runs one command and returns its exit code. When ctx ends, what runs is broken off; listen ends in good order.
 func Run(ctx context.Context, p Process) int {
-	a := &app{Process: p, output: choice{value: "table", allowed: []string{"table", "json"}}}
+	a := &app{Process: p, output: choice{value: "table", allowed: []string{"table", "json", "yaml"}}}
 	a.network = &http.Transport{DialContext: p.Dial, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute}
 	defer a.network.CloseIdleConnections()
@@ -99,13 +99,17 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 	f.StringVar(&a.flags.clientSecret, "client-secret", "", "the client's secret; better in CALLOUT_CLIENT_SECRET")
 	f.StringVar(&a.flags.serviceAccount, "service-account", "", "call as the service account of this key file")
 	f.StringVar(&a.flags.token, "token", "", "call with this access token; better in CALLOUT_TOKEN")
-	f.VarP(&a.output, "output", "o", "table, or json: the API's answer")
+	f.VarP(&a.output, "output", "o", "table, or json or yaml: the API's answer")
 	a.group(root, a.tokenCommand(),
 		a.group(&cobra.Command{Use: "target", Short: "Where and how to call"},
 			a.targetCreate(), a.targetList(), a.targetGet(), a.targetUpdate(), a.targetDelete(),
-			a.targetTest(), a.targetPause(), a.targetResume(), a.targetSettings()),
+			a.targetRotate(), a.targetTest(), a.targetPause(), a.targetResume(), a.targetSettings()),
+		a.group(&cobra.Command{Use: "key", Short: "Public keys of targets"},
+			a.keyAdd(), a.keyList(), a.keyActivate(), a.keyDeactivate(), a.keyRemove()),
 		a.group(&cobra.Command{Use: "execution", Short: "When to call which targets"},
 			a.executionSet(), a.executionList()),
+		a.group(&cobra.Command{Use: "catalog", Short: "Names that may be conditions"},
+			a.catalogList(), a.catalogSet(), a.catalogRemove()),
 		a.group(&cobra.Command{Use: "event", Short: "Events to deliver"},
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},

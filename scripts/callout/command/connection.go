@@ -26,6 +26,7 @@ type connection struct {
 	settings   access.Settings
 	actions    actionv2connect.ActionServiceClient
 	deliveries calloutv1connect.DeliveryServiceClient
+	catalog    calloutv1connect.CatalogServiceClient
 	http       *http.Client
 }
 
@@ -45,6 +46,7 @@ func (a *app) connect(ctx context.Context) (*connection, error) {
 		settings: settings, http: client,
 		actions:    actionv2connect.NewActionServiceClient(client, settings.API, options),
 		deliveries: calloutv1connect.NewDeliveryServiceClient(client, settings.API, options),
+		catalog:    calloutv1connect.NewCatalogServiceClient(client, settings.API, options),
 	}, nil
 }
 

@@ -128,7 +128,7 @@ func (a *app) listDeliveries(ctx context.Context, f deliveryFlags, limit int, co
 	for _, d := range all.GetDeliveries() {
 		rows = append(rows, deliveryRow(d))
 	}
-	if err := a.show(all, rows); err != nil || !counts || a.output.value == "json" {
+	if err := a.show(all, rows); err != nil || !counts || a.forMachines() {
 		return err
 	}
 	var words []string

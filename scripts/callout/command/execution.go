@@ -111,7 +111,7 @@ func (a *app) listExecutions(ctx context.Context, kind, target string) error {
 	if err != nil {
 		return err
 	}
-	if a.output.value == "json" {
+	if a.forMachines() {
 		return a.show(list, nil)
 	}
 	names, err := c.targetNames(ctx, list.GetExecutions())

@@ -21,6 +21,7 @@ import (
 	"github.com/callout-dev/callout/emulator/memnet"
 	"github.com/callout-dev/callout/functions/publish"
 	"github.com/callout-dev/callout/scripts/callout/command"
+	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/auth"
 )
@@ -54,6 +55,7 @@ type world struct {
 	executions *executionList
 	events     *eventList
 	deliveries *deliveryLog
+	catalog    *catalogList
 	// before may answer a request to the API in its place.
 	before func(w http.ResponseWriter, r *http.Request) bool
 
@@ -68,7 +70,8 @@ func inWorld(t *testing.T, test func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		w := &world{t: t, data: t.TempDir(), env: map[string]string{}, listeners: map[string]*memnet.Listener{},
-			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}, deliveries: &deliveryLog{}}
+			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}, deliveries: &deliveryLog{},
+			catalog: &catalogList{hosts: map[action.HostName]action.HostPart{}}}
 		i, err := issuer.Open(issuer.Config{URL: "http://" + issuerAddress, Audience: "callout", Dir: filepath.Join(w.data, "issuer"),
 			NewKey: func() (*rsa.PrivateKey, error) { n++; return keys[n%2], nil }})
 		if err != nil {
@@ -112,6 +115,10 @@ func (w *world) api() http.Handler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	catalog, err := border.ServeCatalog(w.catalog)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	events := border.ServeEvents(w.events, publish.Read)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
@@ -120,6 +127,8 @@ func (w *world) api() http.Handler {
 			events.ServeHTTP(rw, r)
 		case strings.HasPrefix(r.URL.Path, "/callout.v1.DeliveryService/"):
 			deliveries.ServeHTTP(rw, r)
+		case strings.HasPrefix(r.URL.Path, "/callout.v1.CatalogService/"):
+			catalog.ServeHTTP(rw, r)
 		case strings.Contains(r.URL.Path, "Execution"):
 			executions.ServeHTTP(rw, r)
 		default:

@@ -65,7 +65,7 @@ func (a *app) importFile(ctx context.Context, path, source string, keepGoing boo
 		Refused: func(line int, message string) {
 			clear()
 			fmt.Fprintf(a.Err, "callout: line %d: %s\n", line, terminal.Line(message))
-			if a.output.value == "json" {
+			if a.forMachines() {
 				lines = append(lines, refusedLine{line, message})
 			}
 		},
@@ -88,7 +88,7 @@ func (a *app) importFile(ctx context.Context, path, source string, keepGoing boo
 }
 
 func (a *app) showImport(result feed.Result, lines []refusedLine) error {
-	if a.output.value != "json" {
+	if !a.forMachines() {
 		_, err := fmt.Fprintf(a.Out, "%d accepted, %d refused\n", result.Accepted, result.Refused)
 		return err
 	}

@@ -172,6 +172,16 @@ func (e *keysError) Unwrap() error { return e.err }
 
 // report prints one call.
 func (a *app) report(arrival receiver.Arrival, quiet bool) {
+	if a.output.value == "yaml" {
+		text, err := json.Marshal(arrival)
+		if err == nil {
+			err = a.showJSON(text)
+		}
+		if err != nil {
+			fmt.Fprintln(a.Err, "callout:", err)
+		}
+		return
+	}
 	if a.output.value == "json" {
 		encoder := json.NewEncoder(a.Out)
 		encoder.SetEscapeHTML(false)

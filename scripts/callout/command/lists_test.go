@@ -7,17 +7,16 @@ import (
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
-	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/errs"
 )
 
 // targetList is api.Targets, kept in memory.
 type targetList struct {
-	api.PublicKeys // nil: no test calls them
-	mu             sync.Mutex
-	all            []action.Target
-	made           int
+	mu   sync.Mutex
+	keys []action.PublicKey // of the one target that tests give keys
+	all  []action.Target
+	made int
 }
 
 func (l *targetList) Create(_ context.Context, _ auth.Caller, t action.Target) (action.Target, error) {
@@ -46,7 +45,7 @@ func (l *targetList) Update(_ context.Context, _ auth.Caller, id action.TargetID
 		t.Changed = time.Now()
 		l.all[i] = t
 	}
-	return t, false, err
+	return t, c.RotateKey != nil, err
 }
 
 func (l *targetList) Delete(_ context.Context, _ auth.Caller, id action.TargetID) (time.Time, error) {
@@ -64,6 +63,46 @@ func (l *targetList) List(_ context.Context, _ auth.Caller, q action.TargetQuery
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	page, total := q.Select(l.all)
+	return page, total, nil
+}
+
+func (l *targetList) AddKey(_ context.Context, _ auth.Caller, _ action.TargetID, k action.PublicKey) (action.PublicKey, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	k.ID, k.Created, k.Changed = action.PublicKeyID("k"+string(rune('1'+len(l.keys)))), time.Now(), time.Now()
+	l.keys = append(l.keys, k)
+	return k, nil
+}
+
+// switchKey makes a key the active one, or none.
+func (l *targetList) switchKey(id action.PublicKeyID, active bool) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.keys {
+		l.keys[i].Active = active && l.keys[i].ID == id
+	}
+	return time.Now(), nil
+}
+
+func (l *targetList) ActivateKey(_ context.Context, _ auth.Caller, _ action.TargetID, id action.PublicKeyID) (time.Time, error) {
+	return l.switchKey(id, true)
+}
+
+func (l *targetList) DeactivateKey(_ context.Context, _ auth.Caller, _ action.TargetID, id action.PublicKeyID) (time.Time, error) {
+	return l.switchKey(id, false)
+}
+
+func (l *targetList) RemoveKey(_ context.Context, _ auth.Caller, _ action.TargetID, id action.PublicKeyID) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keys = slices.DeleteFunc(l.keys, func(k action.PublicKey) bool { return k.ID == id })
+	return time.Now(), nil
+}
+
+func (l *targetList) ListKeys(_ context.Context, _ auth.Caller, _ action.TargetID, q action.PublicKeyQuery) ([]action.PublicKey, int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	page, total := q.Select(l.keys)
 	return page, total, nil
 }
 
@@ -105,6 +144,41 @@ func (l *executionList) List(_ context.Context, _ auth.Caller, q action.Executio
 
 func (l *executionList) Names(context.Context, auth.Caller) (action.Names, error) {
 	return action.Names{}, nil
+}
+
+// catalogList is api.Catalog, kept in memory.
+type catalogList struct {
+	mu    sync.Mutex
+	hosts map[action.HostName]action.HostPart
+}
+
+func (l *catalogList) ListCatalog(_ context.Context, _ auth.Caller, host action.HostName) (action.Names, []action.HostNames, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []action.HostNames
+	for name, part := range l.hosts {
+		if host == "" || host == name {
+			all = append(all, action.HostNames{HostVersion: action.HostVersion{Host: name, Changed: time.Now()}, Names: part.Names, Described: part.Described})
+		}
+	}
+	return l.hosts[host].Names, all, nil
+}
+
+func (l *catalogList) SetCatalog(_ context.Context, _ auth.Caller, host action.HostName, part action.HostPart) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hosts[host] = part
+	return time.Now(), nil
+}
+
+func (l *catalogList) RemoveCatalog(_ context.Context, _ auth.Caller, host action.HostName) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, there := l.hosts[host]; !there {
+		return time.Time{}, nil
+	}
+	delete(l.hosts, host)
+	return time.Now(), nil
 }
 
 // eventList is api.Events: it takes an event that it knows already once, as dispatch does.

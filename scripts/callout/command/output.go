@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -15,9 +16,9 @@ import (
 	"github.com/callout-dev/callout/scripts/callout/terminal"
 )
 
-// show prints an answer: its JSON, or the rows that people want to see, the first of which is the header.
+// show prints an answer: its JSON or YAML, or the rows that people want to see, the first of which is the header.
 func (a *app) show(answer proto.Message, rows [][]string) error {
-	if a.output.value == "json" {
+	if a.forMachines() {
 		text, err := protojson.Marshal(answer)
 		if err != nil {
 			return err
@@ -35,15 +36,56 @@ func (a *app) show(answer proto.Message, rows [][]string) error {
 	return w.Flush()
 }
 
-// showJSON prints JSON text in one form, whichever white space it came with.
+// forMachines says whether answers are printed as they are, and not as a table.
+func (a *app) forMachines() bool { return a.output.value != "table" }
+
+// showJSON prints JSON text in one form, whichever white space it came with, or the same as a YAML document.
 func (a *app) showJSON(text []byte) error {
 	var out bytes.Buffer
-	if err := json.Indent(&out, text, "", "  "); err != nil {
-		return err
+	if a.output.value == "yaml" {
+		document, err := asYAML(text)
+		if err != nil {
+			return err
+		}
+		out.WriteString("---\n") // several may follow each other
+		out.Write(document)
+	} else {
+		if err := json.Indent(&out, text, "", "  "); err != nil {
+			return err
+		}
+		out.WriteByte('\n')
 	}
-	out.WriteByte('\n')
 	_, err := a.Out.Write(out.Bytes())
 	return err
+}
+
+// asYAML writes JSON, which is YAML already, in YAML's own style, its fields in the same order.
+func asYAML(text []byte) ([]byte, error) {
+	var node yaml.Node
+	if err := yaml.Unmarshal(text, &node); err != nil {
+		return nil, err
+	}
+	if err := plain(&node); err != nil {
+		return nil, err
+	}
+	return yaml.Marshal(&node)
+}
+
+// plain takes JSON's style away, and quotes from all but what some reader of YAML could take for something else than text, such as "yes".
+func plain(node *yaml.Node) error {
+	if node.Kind == yaml.ScalarNode && node.Style == yaml.DoubleQuotedStyle {
+		text, err := yaml.Marshal(node.Value)
+		if err != nil || bytes.ContainsAny(text[:1], `"'|>`) {
+			return err
+		}
+	}
+	node.Style = 0
+	for _, n := range node.Content {
+		if err := plain(n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moment prints a time of the API; what never was is "-".

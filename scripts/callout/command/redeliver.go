@@ -125,7 +125,7 @@ func (c *connection) redeliver(ctx context.Context, f *calloutv1.DeliveryFilter,
 }
 
 func (a *app) showRedelivery(r redelivery, dry bool) error {
-	if a.output.value == "json" {
+	if a.forMachines() {
 		text, err := json.Marshal(r)
 		if err != nil {
 			return err

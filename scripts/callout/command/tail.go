@@ -103,7 +103,7 @@ func (t *tail) look(ctx context.Context) error {
 }
 
 func (t *tail) print(d *calloutv1.Delivery) error {
-	if t.output.value == "json" {
+	if t.forMachines() {
 		text, err := protojson.Marshal(d)
 		if err != nil {
 			return err

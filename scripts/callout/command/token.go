@@ -30,7 +30,7 @@ func (a *app) printToken(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
-	if a.output.value != "json" {
+	if !a.forMachines() {
 		_, err = fmt.Fprintln(a.Out, token.AccessToken)
 		return err
 	}

@@ -41,7 +41,7 @@ func (a *app) explainEvent(ctx context.Context, request *calloutv1.ExplainEventR
 	if err != nil {
 		return err
 	}
-	if a.output.value == "json" {
+	if a.forMachines() {
 		return a.show(answer, nil)
 	}
 	for i, e := range answer.GetEvents() {
