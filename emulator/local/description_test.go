@@ -82,11 +82,13 @@ func TestReflectionV1Alpha(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 clients still speak it
 	list := &reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}}
 	if err := stream.Send(list); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := stream.Recv()
+	//lint:ignore SA1019 clients still speak it
 	if err != nil || len(answer.GetListServicesResponse().GetService()) < len(served) {
 		t.Errorf("%v, %v", answer, err)
 	}
