@@ -114,7 +114,7 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
 			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
-		a.listenCommand())
+		a.applyCommand(), a.listenCommand())
 	return root
 }
 

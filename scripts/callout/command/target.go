@@ -72,14 +72,7 @@ func (a *app) createTarget(ctx context.Context, f *targetFlags) error {
 		return err
 	}
 	request := &actionv2.CreateTargetRequest{Name: f.name, Endpoint: f.endpoint, Timeout: durationpb.New(f.timeout), PayloadType: payloadTypes[f.payload.value]}
-	switch f.targetType.value {
-	case "call":
-		request.TargetType = &actionv2.CreateTargetRequest_RestCall{RestCall: &actionv2.RESTCall{InterruptOnError: f.interrupt}}
-	case "async":
-		request.TargetType = &actionv2.CreateTargetRequest_RestAsync{RestAsync: &actionv2.RESTAsync{}}
-	default:
-		request.TargetType = &actionv2.CreateTargetRequest_RestWebhook{RestWebhook: &actionv2.RESTWebhook{InterruptOnError: f.interrupt}}
-	}
+	f.setNewType(request)
 	c, err := a.connect(ctx)
 	if err != nil {
 		return err
@@ -89,6 +82,18 @@ func (a *app) createTarget(ctx context.Context, f *targetFlags) error {
 		return err
 	}
 	return a.show(answer, [][]string{{"id", answer.GetId()}, {"signing key", answer.GetSigningKey()}})
+}
+
+// setNewType sets type and interruption.
+func (f *targetFlags) setNewType(request *actionv2.CreateTargetRequest) {
+	switch f.targetType.value {
+	case "call":
+		request.TargetType = &actionv2.CreateTargetRequest_RestCall{RestCall: &actionv2.RESTCall{InterruptOnError: f.interrupt}}
+	case "async":
+		request.TargetType = &actionv2.CreateTargetRequest_RestAsync{RestAsync: &actionv2.RESTAsync{}}
+	default:
+		request.TargetType = &actionv2.CreateTargetRequest_RestWebhook{RestWebhook: &actionv2.RESTWebhook{InterruptOnError: f.interrupt}}
+	}
 }
 
 func (a *app) targetList() *cobra.Command {
