@@ -25,7 +25,7 @@ func Function() host.Function {
 			beta+"SetExecution", beta+"ListExecutions", beta+"ListExecutionFunctions",
 			beta+"ListExecutionMethods", beta+"ListExecutionServices",
 			"/v2beta/actions/executions", "/v2beta/actions/executions/",
-			"/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/", "/grpc.health.v1.Health/",
+			"/openapi.json", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/", "/grpc.health.v1.Health/",
 		),
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log}

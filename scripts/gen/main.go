@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	source = "shared/proto"
-	output = "shared/gen"
-	module = "github.com/callout-dev/callout/shared/gen"
+	source   = "shared/proto"
+	output   = "shared/gen"
+	inModule = "module=github.com/callout-dev/callout/shared/gen"
 )
 
 // plugin is a generator and its parameters.
@@ -61,19 +61,19 @@ func generate(ctx context.Context) error {
 		return err
 	}
 	plugins := []plugin{
-		{"protoc-gen-go", ""},
-		{"protoc-gen-go-grpc", "require_unimplemented_servers=false"},
-		{"protoc-gen-connect-go", "simple"},
+		{"protoc-gen-go", inModule},
+		{"protoc-gen-go-grpc", inModule + ",require_unimplemented_servers=false"},
+		{"protoc-gen-connect-go", inModule + ",simple"},
 	}
 	for _, rules := range rest {
-		plugins = append(plugins, plugin{"protoc-gen-grpc-gateway", "grpc_api_configuration=" + filepath.Join(source, rules)})
+		plugins = append(plugins, plugin{"protoc-gen-grpc-gateway", inModule + ",grpc_api_configuration=" + filepath.Join(source, rules)})
 	}
 	for _, p := range plugins {
 		if err := p.run(ctx, files, names); err != nil {
 			return fmt.Errorf("%s: %w", p.tool, err)
 		}
 	}
-	return nil
+	return openapi(ctx, files, names)
 }
 
 // sources lists the files of the definitions whose names end so.
@@ -91,41 +91,47 @@ func sources(suffix string) ([]string, error) {
 
 // run sends the compiled files to the plugin and writes what it answers.
 func (p plugin) run(ctx context.Context, files linker.Files, names []string) error {
-	parameter := "module=" + module
-	if p.parameter != "" {
-		parameter += "," + p.parameter
-	}
-	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
-		FileToGenerate: names,
-		Parameter:      &parameter,
-		ProtoFile:      withImports(files),
-	})
+	response, err := p.ask(ctx, withImports(files), names)
 	if err != nil {
 		return err
+	}
+	for _, f := range response.File {
+		if err := write(f.GetName(), []byte(f.GetContent())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask sends files to the plugin, to generate from those of these names.
+func (p plugin) ask(ctx context.Context, files []*descriptorpb.FileDescriptorProto,
+	names []string) (*pluginpb.CodeGeneratorResponse, error) {
+	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{FileToGenerate: names, Parameter: &p.parameter, ProtoFile: files})
+	if err != nil {
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "go", "tool", p.tool)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(request), os.Stderr
 	answer, err := cmd.Output()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var response pluginpb.CodeGeneratorResponse
 	if err := proto.Unmarshal(answer, &response); err != nil {
-		return err
+		return nil, err
 	}
 	if response.Error != nil {
-		return fmt.Errorf("%s", *response.Error)
+		return nil, fmt.Errorf("%s", *response.Error)
 	}
-	for _, f := range response.File {
-		path := filepath.Join(output, f.GetName())
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(path, []byte(f.GetContent()), 0o644); err != nil {
-			return err
-		}
+	return &response, nil
+}
+
+func write(name string, content []byte) error {
+	path := filepath.Join(output, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
 	}
-	return nil
+	return os.WriteFile(path, content, 0o644)
 }
 
 // withImports lists files and all they import, every file after its imports, as plugins expect.

@@ -11,10 +11,13 @@ import (
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/callout-dev/callout/shared/gen/openapi"
 )
 
-// Described serves gRPC reflection (v1 and v1alpha) and gRPC health beside next. Neither asks for a token: what they tell is public, and
-// probes and `grpcurl list` send none. Stopping ends the watches of the health service; nil never does.
+// Described serves what the API says of itself beside next: /openapi.json, gRPC reflection (v1 and v1alpha) and gRPC health. None of it
+// asks for a token: what they tell is public, and probes, browsers and `grpcurl list` send none. Stopping ends the watches of the health
+// service; nil never does.
 func Described(next http.Handler, stopping <-chan struct{}) http.Handler {
 	names := serviceNames()
 	reflector := grpcreflect.NewStaticReflector(names...)
@@ -29,6 +32,11 @@ func Described(next http.Handler, stopping <-chan struct{}) http.Handler {
 	mux.Handle(health.Health_List_FullMethodName, connect.NewUnaryHandlerSimple(health.Health_List_FullMethodName, h.list))
 	mux.Handle(health.Health_Watch_FullMethodName, connect.NewServerStreamHandlerSimple(health.Health_Watch_FullMethodName, h.watch))
 	mux.Handle("/"+health.Health_ServiceDesc.ServiceName+"/", onlyMethods(health.Health_ServiceDesc, http.NotFoundHandler()))
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(openapi.Document) // who does not read on has gone
+	})
+	mux.HandleFunc("/openapi.json", func(w http.ResponseWriter, _ *http.Request) { writeRoutingError(w, http.StatusMethodNotAllowed) })
 	mux.Handle("/", next)
 	return mux
 }
@@ -83,7 +91,8 @@ func (h *healthFace) list(context.Context, *health.HealthListRequest) (*health.H
 }
 
 // watch tells the state, and once more when the process begins to stop.
-func (h *healthFace) watch(ctx context.Context, r *health.HealthCheckRequest, stream *connect.ServerStream[health.HealthCheckResponse]) error {
+func (h *healthFace) watch(ctx context.Context, r *health.HealthCheckRequest,
+	stream *connect.ServerStream[health.HealthCheckResponse]) error {
 	first := health.HealthCheckResponse_SERVICE_UNKNOWN
 	if h.services[r.GetService()] {
 		first = h.now()
