@@ -13,6 +13,7 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/routing"
 )
@@ -106,8 +107,10 @@ func (s *Sweeper) look(ctx context.Context) (bool, error) {
 		return err
 	})
 	group.Go(func() (err error) {
-		changes, err = s.Outbox.PublishDue(ctx, until)
-		return err
+		if changes, err = s.Outbox.PublishDue(ctx, until); err != nil { // no delivery waits for it: the next look tries again
+			s.Log.WarnContext(ctx, "events of changes not published yet", logging.Err, err)
+		}
+		return nil
 	})
 	err := group.Wait()
 	return shards || valves || changes, err
