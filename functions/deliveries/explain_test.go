@@ -60,7 +60,7 @@ func TestExplain(t *testing.T) {
 			"expires": "2000-01-01T01:00:01Z", "execution": "event/order.*", "summary": "matched event/order.*: 1 retrying, 1 dead",
 			"candidates": []any{
 				candidate("event/order.created", "set after the event came", string(audit)),
-				candidate("event/order.created.*", "none of its targets is left"),
+				candidate("event/order.created.*", "not set"),
 				taken,
 				candidate("event", "less specific than event/order.*", string(audit)),
 			},

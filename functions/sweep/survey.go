@@ -28,6 +28,9 @@ func (s *Sweeper) survey(ctx context.Context) error {
 	} else {
 		return nil
 	}
+	if err := s.Removals.FinishRemovals(ctx); err != nil { // no delivery waits for it: the next survey tries again
+		s.Log.WarnContext(ctx, "removals of targets not finished yet", logging.Err, err)
+	}
 	lanes, err := s.Ledger.Lanes(ctx, maxLanes)
 	if err != nil {
 		return err

@@ -41,12 +41,18 @@ type Outbox interface {
 	PublishDue(ctx context.Context, until time.Time) (more bool, err error)
 }
 
+// Removals finishes those of targets, where a process that stopped has not.
+type Removals interface {
+	FinishRemovals(ctx context.Context) error
+}
+
 // Sweeper handles the ticks topic.
 type Sweeper struct {
-	Routes Routes
-	Ledger *ledger.Ledger
-	Queue  *queue.Queue
-	Outbox Outbox
+	Routes   Routes
+	Ledger   *ledger.Ledger
+	Queue    *queue.Queue
+	Outbox   Outbox
+	Removals Removals
 	// Stopping ends a sweep that only waits; what comes due is for the next process then. Nil never does.
 	Stopping <-chan struct{}
 	Log      *slog.Logger

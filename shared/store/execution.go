@@ -15,10 +15,36 @@ const executions = "executions"
 
 // executionDoc is an execution as stored. Its document's id is derived from ID, which may hold slashes.
 type executionDoc struct {
-	ID      string    `firestore:"id"`
-	Targets []string  `firestore:"targets"`
-	Created time.Time `firestore:"created"`
-	Changed time.Time `firestore:"changed"`
+	ID      string   `firestore:"id"`
+	Targets []string `firestore:"targets"`
+	datesDoc
+	// Ended has the dates while the execution calls nobody: lists are ordered by a date, and so pass over what has none of its own.
+	Ended *datesDoc `firestore:"ended,omitempty"`
+}
+
+type datesDoc struct {
+	Created time.Time `firestore:"created,omitempty"`
+	Changed time.Time `firestore:"changed,omitempty"`
+}
+
+// dates are those of the execution, whether it calls anybody or not.
+func (d executionDoc) dates() datesDoc {
+	if d.Ended != nil {
+		return *d.Ended
+	}
+	return d.datesDoc
+}
+
+// setExecution writes a list and its dates, and nothing else: what a newer version may have put there stays.
+func setExecution(tx *firestore.Transaction, ref *firestore.DocumentRef, id action.ExecutionID, targets []string, dates datesDoc) error {
+	fields := map[string]any{"id": string(id), "targets": targets}
+	if len(targets) > 0 {
+		fields["created"], fields["changed"], fields["ended"] = dates.Created, dates.Changed, firestore.Delete
+	} else {
+		fields["created"], fields["changed"] = firestore.Delete, firestore.Delete
+		fields["ended"] = map[string]any{"created": dates.Created, "changed": dates.Changed}
+	}
+	return tx.Set(ref, fields, firestore.MergeAll)
 }
 
 func (s *Store) execution(instance action.InstanceID, id action.ExecutionID) *firestore.DocumentRef {
@@ -36,12 +62,13 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 		if err := s.checkTargets(tx, instance, ids); err != nil {
 			return nil, err
 		}
-		doc := executionDoc{ID: string(c.ID()), Targets: texts(ids)}
+		wanted, dates := texts(ids), datesDoc{Changed: now()}
 		snapshot, err := tx.Get(ref)
 		switch {
 		case missing(err) && len(ids) == 0:
 			return nil, nil
 		case missing(err):
+			dates.Created = dates.Changed
 		case err != nil:
 			return nil, err
 		default:
@@ -49,19 +76,14 @@ func (s *Store) SetExecution(ctx context.Context, instance action.InstanceID, c 
 			if err := snapshot.DataTo(&old); err != nil {
 				return nil, err
 			}
-			if slices.Equal(old.Targets, doc.Targets) {
-				set = old.Changed
+			if slices.Equal(old.Targets, wanted) {
+				set = old.dates().Changed
 				return nil, nil
 			}
-			doc.Created = old.Created
+			dates.Created = old.dates().Created
 		}
-		doc.Changed = now()
-		if doc.Created.IsZero() {
-			doc.Created = doc.Changed
-		}
-		set = doc.Changed
-		// What a newer version may have put there stays.
-		return new(action.ExecutionSet(ids)), tx.Set(ref, doc, firestore.Merge([]string{"id"}, []string{"targets"}, []string{"created"}, []string{"changed"}))
+		set = dates.Changed
+		return new(action.ExecutionSet(ids)), setExecution(tx, ref, c.ID(), wanted, dates)
 	})
 	return set, err
 }
@@ -85,37 +107,6 @@ func (s *Store) checkTargets(tx *firestore.Transaction, instance action.Instance
 	return nil
 }
 
-// ListExecutions reads the wanted part of the executions and how many match in all. Targets that are gone are left out, and so are
-// executions that call nobody.
-func (s *Store) ListExecutions(ctx context.Context, instance action.InstanceID, q action.ExecutionQuery) ([]action.Execution, int, error) {
-	var all []action.Execution
-	var called []action.TargetID
-	err := each(ctx, s.collection(instance, executions).Query, func(snapshot *firestore.DocumentSnapshot) error {
-		e, err := decodeExecution(snapshot)
-		if err == nil && q.Matches(e) {
-			all, called = append(all, e), append(called, e.Targets...)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, 0, mapError("list executions", err)
-	}
-	slices.Sort(called)
-	exists, err := s.existing(ctx, instance, slices.Compact(called))
-	if err != nil {
-		return nil, 0, err
-	}
-	var live []action.Execution
-	for _, e := range all {
-		e.Targets = slices.DeleteFunc(e.Targets, func(id action.TargetID) bool { return !exists[id] })
-		if len(e.Targets) > 0 {
-			live = append(live, e)
-		}
-	}
-	page, total := q.Select(live)
-	return page, total, nil
-}
-
 func decodeExecution(snapshot *firestore.DocumentSnapshot) (action.Execution, error) {
 	var doc executionDoc
 	if err := snapshot.DataTo(&doc); err != nil {
@@ -125,7 +116,8 @@ func decodeExecution(snapshot *firestore.DocumentSnapshot) (action.Execution, er
 	if err != nil {
 		return action.Execution{}, fmt.Errorf("execution document %s: %w", snapshot.Ref.ID, err)
 	}
-	e := action.Execution{Condition: condition, Created: doc.Created, Changed: doc.Changed}
+	dates := doc.dates()
+	e := action.Execution{Condition: condition, Created: dates.Created, Changed: dates.Changed}
 	for _, t := range doc.Targets {
 		e.Targets = append(e.Targets, action.TargetID(t))
 	}

@@ -43,7 +43,7 @@ func TestManyTargetsOfExecutions(t *testing.T) {
 	const n = 200
 	for i := range n {
 		id := fmt.Sprint("event/e.", i)
-		doc := executionDoc{ID: id, Created: now(), Changed: now()}
+		doc := executionDoc{ID: id, datesDoc: datesDoc{Created: now(), Changed: now()}}
 		for j := range action.MaxTargets {
 			doc.Targets = append(doc.Targets, fmt.Sprintf("t%d-%s", i*action.MaxTargets+j, strings.Repeat("x", 180)))
 		}

@@ -148,7 +148,8 @@ func (s *Store) RemovePublicKey(ctx context.Context, instance action.InstanceID,
 		removed = time.Time{}
 		t, err := readTarget(tx, s.target(instance, target), errNoKeyTarget)
 		if errors.Is(err, errNoKeyTarget) {
-			removed, err = removedAt(tx, s.collection(instance, removals).Doc(string(target)))
+			was, err := readRemoval(tx, s.collection(instance, removals).Doc(string(target)))
+			removed = was.Removed
 			return nil, err
 		}
 		if err != nil {
@@ -158,7 +159,8 @@ func (s *Store) RemovePublicKey(ctx context.Context, instance action.InstanceID,
 		_, err = tx.Get(key)
 		switch {
 		case missing(err):
-			removed, err = removedAt(tx, removal)
+			was, err := readRemoval(tx, removal)
+			removed = was.Removed
 			return nil, err
 		case err != nil:
 			return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 	documents "cloud.google.com/go/firestore/apiv1"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -43,11 +44,15 @@ type Store struct {
 	raw       *documents.Client
 	documents string // projects/{p}/databases/{d}/documents
 	sealer    Sealer
+	totals    *lru.Cache[totalOf, total]
 }
 
 // New makes a store in client's database. Raw reaches the same one: it tells when an empty answer was read.
 func New(client *firestore.Client, raw *documents.Client, sealer Sealer) *Store {
-	return &Store{client: client, raw: raw, documents: strings.TrimSuffix(client.Collection(instances).Path, "/"+instances), sealer: sealer}
+	return &Store{
+		client: client, raw: raw, documents: strings.TrimSuffix(client.Collection(instances).Path, "/"+instances), sealer: sealer,
+		totals: newTotals(),
+	}
 }
 
 // By is the same store, and what is written through it was done by that user.

@@ -54,6 +54,7 @@ type nameDoc struct {
 
 type removalDoc struct {
 	Removed time.Time `firestore:"removed"`
+	Leaving bool      `firestore:"leaving,omitempty"` // executions may still call it
 }
 
 var (
@@ -156,6 +157,7 @@ func (s *Store) UpdateTarget(ctx context.Context, instance action.InstanceID, id
 // DeleteTarget removes a target and says when it was removed: now, or earlier if it is gone already, or the zero time if it never was.
 func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id action.TargetID) (time.Time, error) {
 	var removed time.Time
+	var called bool // perhaps, by executions
 	if !id.Valid() {
 		return removed, nil
 	}
@@ -164,7 +166,8 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 		removed = time.Time{}
 		snapshot, err := tx.Get(s.target(instance, id))
 		if missing(err) {
-			removed, err = removedAt(tx, removal)
+			was, err := readRemoval(tx, removal)
+			removed, called = was.Removed, was.Leaving
 			return nil, err
 		}
 		if err != nil {
@@ -178,28 +181,31 @@ func (s *Store) DeleteTarget(ctx context.Context, instance action.InstanceID, id
 		if err := s.removeKeys(tx, snapshot.Ref); err != nil {
 			return nil, err
 		}
-		if err := tx.Create(removal, removalDoc{Removed: removed}); err != nil {
+		if err := tx.Create(removal, removalDoc{Removed: removed, Leaving: true}); err != nil {
 			return nil, err
 		}
 		if err := tx.Delete(s.nameOf(instance, doc.Name)); err != nil {
 			return nil, err
 		}
+		called = true
 		return new(action.TargetRemoved()), tx.Delete(snapshot.Ref)
 	})
+	if err == nil && called {
+		s.leaveNow(ctx, instance, id)
+	}
 	return removed, err
 }
 
-func removedAt(tx *firestore.Transaction, removal *firestore.DocumentRef) (time.Time, error) {
+func readRemoval(tx *firestore.Transaction, removal *firestore.DocumentRef) (removalDoc, error) {
+	var doc removalDoc
 	snapshot, err := tx.Get(removal)
 	if missing(err) {
-		return time.Time{}, nil
+		return doc, nil
 	}
 	if err != nil {
-		return time.Time{}, err
+		return doc, err
 	}
-	var doc removalDoc
-	err = snapshot.DataTo(&doc)
-	return doc.Removed, err
+	return doc, snapshot.DataTo(&doc)
 }
 
 // Target reads a target; NotFound if there is none.

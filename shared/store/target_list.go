@@ -7,6 +7,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/api/iterator"
 
 	"github.com/callout-dev/callout/shared/action"
@@ -19,35 +20,45 @@ var sortFields = map[action.Sort]string{
 }
 
 // ListTargets reads the wanted part of the targets and how many match in all. Without filters, and but for names and endpoints, that is one
-// query for the page and a count: the price does not grow with the number of targets, except for the count's. Else it is a scan.
+// query for the page, whose price does not grow with the number of targets, and a count after a change. Else it is a scan.
 func (s *Store) ListTargets(ctx context.Context, instance action.InstanceID, q action.TargetQuery) ([]action.Target, int, error) {
 	field := sortFields[q.Sort]
 	if field == "" || len(q.Names) > 0 || len(q.IDs) > 0 {
 		return s.scanTargets(ctx, instance, q)
 	}
-	all := s.collection(instance, targets)
-	total, err := count(ctx, all.Query)
-	if err != nil || q.Page.Offset >= uint64(total) {
-		return nil, total, err
+	all := s.collection(instance, targets).Query
+	var found []action.Target
+	var total int
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		total, err = s.total(ctx, instance, targets, all)
+		return err
+	})
+	group.Go(func() error {
+		err := each(ctx, paged(all, field, q.Page), func(snapshot *firestore.DocumentSnapshot) error {
+			t, err := s.decodeTarget(instance, snapshot)
+			found = append(found, t)
+			return err
+		})
+		return mapError("list targets", err)
+	})
+	if err := group.Wait(); err != nil {
+		return nil, 0, err
 	}
+	return found, total, nil
+}
+
+// paged is the wanted part of what a query finds, in the order of a field.
+func paged(all firestore.Query, field string, p action.Page) firestore.Query {
 	direction := firestore.Desc
-	if q.Page.Ascending {
+	if p.Ascending {
 		direction = firestore.Asc
 	}
 	page := all.OrderBy(field, direction)
 	if field != firestore.DocumentID {
 		page = page.OrderBy(firestore.DocumentID, direction)
 	}
-	var found []action.Target
-	err = each(ctx, page.Offset(int(min(q.Page.Offset, math.MaxInt32))).Limit(int(q.Page.Limit)), func(snapshot *firestore.DocumentSnapshot) error {
-		t, err := s.decodeTarget(instance, snapshot)
-		found = append(found, t)
-		return err
-	})
-	if err != nil {
-		return nil, 0, mapError("list targets", err)
-	}
-	return found, total, nil
+	return page.Offset(int(min(p.Offset, math.MaxInt32))).Limit(int(p.Limit))
 }
 
 // scanTargets reads all targets, and opens the secrets of those on the page.
