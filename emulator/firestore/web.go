@@ -93,6 +93,7 @@ var (
 	syncedMetric       = prometheus.NewDesc("storage_synced_commits_total", "Batches of these that were waited for until durable.", nil, nil)
 	diskMetric         = prometheus.NewDesc("storage_disk_bytes", "What the store takes on the disk.", nil, nil)
 	cacheMetric        = prometheus.NewDesc("storage_cache_bytes", "What the store's cache holds.", nil, nil)
+	debtMetric         = prometheus.NewDesc("storage_compaction_debt_bytes", "What the store has yet to merge until it rests.", nil, nil)
 	writableMetric     = prometheus.NewDesc("storage_writable", "1 if writes are taken, 0 if the disk is full or failing.", nil, nil)
 )
 
@@ -114,6 +115,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	send(syncedMetric, prometheus.CounterValue, float64(store.Synced))
 	send(diskMetric, prometheus.GaugeValue, float64(store.DiskUsage))
 	send(cacheMetric, prometheus.GaugeValue, float64(store.CacheSize))
+	send(debtMetric, prometheus.GaugeValue, float64(store.CompactionDebt))
 	var writable float64
 	if store.Writable {
 		writable = 1

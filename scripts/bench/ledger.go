@@ -21,6 +21,9 @@ const (
 	fillers   = 4
 	// filledInstance is the one whose deliveries are measured.
 	filledInstance = "default"
+	// restDebt is how many bytes the store may have yet to merge when it is measured, and restTime how long that is waited for.
+	restDebt = 32 << 20
+	restTime = 5 * time.Minute
 )
 
 // measureLedger measures with few finished deliveries in the ledger and with many. It is filled once: the rounds of each follow each other,
@@ -31,6 +34,9 @@ func (b *bench) measureLedger(ctx context.Context) error {
 	for i, total := range []int{few, b.plan.ledger} {
 		if err := b.fill(ctx, total); err != nil {
 			return fmt.Errorf("fill: %w", err)
+		}
+		if err := b.rest(ctx); err != nil {
+			return fmt.Errorf("wait for the store: %w", err)
 		}
 		var rates, loops series
 		for range b.plan.rounds {
@@ -102,4 +108,25 @@ func (b *bench) writeDeliveries(ctx context.Context, from, size int) error {
 		}
 	}
 	return nil
+}
+
+// rest waits until the store has merged what was written: a ledger of many deliveries is filled over days, and here within minutes.
+func (b *bench) rest(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, restTime)
+	defer cancel()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for begin := time.Now(); ; {
+		debt, err := b.client.debt(ctx)
+		if err != nil || debt < restDebt {
+			fmt.Fprintf(b.notes, "ledger: the store rests after %.0f s\n", time.Since(begin).Seconds())
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			fmt.Fprintf(b.notes, "ledger: the store has still %.0f MiB to merge\n", debt/(1<<20))
+			return context.Cause(ctx)
+		}
+	}
 }
