@@ -8,6 +8,7 @@ import (
 	"github.com/callout-dev/callout/functions/deliveries"
 	"github.com/callout-dev/callout/functions/dispatch"
 	"github.com/callout-dev/callout/functions/executions"
+	"github.com/callout-dev/callout/functions/invoke"
 	"github.com/callout-dev/callout/functions/publish"
 	"github.com/callout-dev/callout/functions/sweep"
 	"github.com/callout-dev/callout/functions/targets"
@@ -19,6 +20,7 @@ func Functions() []host.Function {
 	return []host.Function{
 		targets.Function(),
 		executions.Function(),
+		invoke.Function(),
 		publish.Function(),
 		dispatch.Function(),
 		deliver.Function(),

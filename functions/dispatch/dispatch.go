@@ -95,11 +95,13 @@ func (d *Dispatcher) route(ctx context.Context, o action.Occurrence, to action.T
 	if to == "" {
 		return d.Routes.Event(ctx, o.Instance, o.Type)
 	}
+	route := routing.Route{Execution: o.Hook}
 	destination, err := d.Routes.Destination(ctx, o.Instance, to)
 	if errs.Is(err, errs.NotFound) {
-		return routing.Route{}, nil
+		return route, nil
 	}
-	return routing.Route{Destinations: []*routing.Destination{destination}}, err
+	route.Destinations = []*routing.Destination{destination}
+	return route, err
 }
 
 // again handles an event that is recorded already: the same message means that we stopped between recording and publishing, another

@@ -38,6 +38,15 @@ type Occurrence struct {
 	CreatedAt time.Time
 	// Payload is any JSON value; nil where the event has none.
 	Payload json.RawMessage
+	// Hook is the execution of a request, a response or a function that called a target which nobody waits for: then Payload is the whole
+	// body that the target receives, and the type is HookType's. It is empty for what happened elsewhere.
+	Hook ExecutionID
+}
+
+// HookType is the event type under which a call of such an execution is listed: hook.request, hook.response or hook.function.
+func HookType(hook ExecutionID) string {
+	kind, _, _ := strings.Cut(string(hook), "/")
+	return "hook." + kind
 }
 
 // Key names the event's document.
@@ -65,6 +74,8 @@ func (o Occurrence) Validate() error {
 		return errs.Newf(errs.InvalidArgument, "id is longer than %d bytes", MaxEventID)
 	case len(o.Payload) > MaxPayload:
 		return errs.Newf(errs.TooLarge, "event_payload is larger than %d KiB", MaxPayload>>10)
+	case o.Hook != "" && len(o.Payload) == 0:
+		return errs.Newf(errs.InvalidArgument, "a hook's event has no body")
 	case depth(o.Payload) > MaxDepth:
 		return errs.Newf(errs.InvalidArgument, "event_payload is nested more than %d deep", MaxDepth)
 	case len(o.Payload) > 0 && !(json.Valid(o.Payload) && utf8.Valid(o.Payload)):
@@ -123,7 +134,12 @@ type body struct {
 }
 
 // Body is the JSON that targets receive. The payload is put in as it is, but for white space between its tokens.
-func (o Occurrence) Body() ([]byte, error) { return encode(o.body()) }
+func (o Occurrence) Body() ([]byte, error) {
+	if o.Hook != "" {
+		return o.Payload, nil
+	}
+	return encode(o.body())
+}
 
 func (o Occurrence) body() body {
 	b := body{

@@ -10,7 +10,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
@@ -44,6 +46,8 @@ type Request struct {
 	// Delivery and Attempt are set for events only.
 	Delivery action.DeliveryID
 	Attempt  int
+	// Trace is the W3C traceparent that the call is a part of; what is none starts a new trace.
+	Trace string
 	// Keep is how many bytes of the answer are wanted.
 	Keep int64
 }
@@ -122,19 +126,27 @@ func (c Caller) setHeaders(h http.Header, r Request, now time.Time) {
 	signature.Sign(h, keys, r.WebhookID, now, r.Body)
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", c.UserAgent)
-	h.Set(headerTrace, newTrace())
+	h.Set(headerTrace, traceWithin(r.Trace))
 	if r.Delivery != "" {
 		h.Set(HeaderDelivery, string(r.Delivery))
 		h.Set(HeaderAttempt, strconv.Itoa(r.Attempt))
 	}
 }
 
-// newTrace starts a W3C trace context: version 00, random trace and parent ids, sampled.
-func newTrace() string {
+// traceWithin makes the W3C trace context of a call: version 00, a parent id of its own, and trace id and flags of the trace that it is a
+// part of; without one a new trace, sampled.
+func traceWithin(parent string) string {
 	var ids [24]byte
 	_, _ = rand.Read(ids[:]) // never fails: see crypto/rand
-	return "00-" + hex.EncodeToString(ids[:16]) + "-" + hex.EncodeToString(ids[16:]) + "-01"
+	trace, flags := hex.EncodeToString(ids[:16]), "01"
+	if p := traceParent.FindStringSubmatch(parent); p != nil && strings.Trim(p[1], "0") != "" {
+		trace, flags = p[1], p[2]
+	}
+	return "00-" + trace + "-" + hex.EncodeToString(ids[16:]) + "-" + flags
 }
+
+// traceParent is version 00 of https://www.w3.org/TR/trace-context section 3.2; later versions begin the same way.
+var traceParent = regexp.MustCompile(`^(?:0[0-9a-f]|[1-9a-e][0-9a-f]|f[0-9a-e])-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?$`)
 
 // maxRetryAfter is the longest that a target may put off its next attempt (callout.md section 7).
 const maxRetryAfter = 24 * time.Hour

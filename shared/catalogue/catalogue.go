@@ -6,9 +6,11 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
@@ -45,13 +47,15 @@ type Keeper struct {
 	mode  action.CatalogueMode
 	log   *slog.Logger
 
+	types *lru.Cache[typesOf, *protoregistry.Files]
+
 	mu    sync.Mutex
 	known map[action.InstanceID]*entry
 }
 
 // New makes a keeper.
 func New(hosts Hosts, mode action.CatalogueMode, log *slog.Logger) *Keeper {
-	return &Keeper{hosts: hosts, mode: mode, log: log, known: map[action.InstanceID]*entry{}}
+	return &Keeper{hosts: hosts, mode: mode, log: log, types: newTypes(), known: map[action.InstanceID]*entry{}}
 }
 
 // entry is an instance. The keeper's lock guards it.
@@ -169,31 +173,4 @@ func (k *Keeper) Forget(changes ...action.Change) {
 		e.looked = time.Time{}
 		e.wrote++
 	}
-}
-
-// Types gives the FileDescriptorSet, with all imports, in which a method's messages are: nil where no host has given one. FullMethod is
-// /package.Service/Method.
-func (k *Keeper) Types(ctx context.Context, instance action.InstanceID, fullMethod string) ([]byte, error) {
-	set, err := k.types(ctx, instance, fullMethod)
-	if errs.Is(err, errs.NotFound) { // replaced since the last look
-		k.Forget(action.Change{Instance: instance, Kind: action.ChangeCatalogue})
-		set, err = k.types(ctx, instance, fullMethod)
-	}
-	return set, err
-}
-
-func (k *Keeper) types(ctx context.Context, instance action.InstanceID, fullMethod string) ([]byte, error) {
-	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
-	view, err := k.Of(ctx, instance)
-	if err != nil {
-		return nil, err
-	}
-	for _, h := range view.Hosts {
-		_, described := slices.BinarySearch(h.Described, service)
-		_, has := slices.BinarySearch(h.Names.Methods, fullMethod)
-		if described && has {
-			return k.hosts.HostTypes(ctx, instance, h.HostVersion)
-		}
-	}
-	return nil, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
 	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/seal"
 )
@@ -50,6 +51,8 @@ type Config struct {
 	HideSigningKeys bool   `env:"CALLOUT_HIDE_SIGNING_KEYS"`
 	EgressAllow     string `env:"CALLOUT_EGRESS_ALLOW"`
 	EgressDeny      string `env:"CALLOUT_EGRESS_DENY"`
+
+	ForwardHeaders engine.Headers `env:"CALLOUT_FORWARD_HEADERS"`
 
 	RetrySchedule Schedule             `env:"CALLOUT_RETRY_SCHEDULE"`
 	Retention     time.Duration        `env:"CALLOUT_RETENTION" envDefault:"720h"`
@@ -92,7 +95,7 @@ const (
 
 // Read makes the configuration from variables, each name=value as os.Environ has them. The error lists every problem.
 func Read(environ []string) (Config, error) {
-	c := Config{Roles: auth.DefaultRoles(), RetrySchedule: Schedule(ledger.DefaultSchedule())}
+	c := Config{Roles: auth.DefaultRoles(), ForwardHeaders: engine.DefaultHeaders(), RetrySchedule: Schedule(ledger.DefaultSchedule())}
 	unread, err := problems(env.ParseWithOptions(&c, env.Options{Environment: env.ToMap(environ)}))
 	return c, errors.Join(err, c.check(unread))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
+	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/logging"
@@ -21,7 +22,7 @@ var sealKey = base64.StdEncoding.EncodeToString([]byte("0123456789abcdef01234567
 func TestDefaults(t *testing.T) {
 	got, err := env.Read(nil)
 	want := env.Config{Port: 8080, DatabaseID: "(default)", Roles: auth.DefaultRoles(), PushIssuer: "https://accounts.google.com",
-		RetrySchedule: env.Schedule(ledger.DefaultSchedule()), Retention: 30 * 24 * time.Hour, LogBodies: env.LogAll, LogUnmatched: 24 * time.Hour, Shards: 1,
+		RetrySchedule: env.Schedule(ledger.DefaultSchedule()), Retention: 30 * 24 * time.Hour, LogBodies: env.LogAll, LogUnmatched: 24 * time.Hour, Shards: 1, ForwardHeaders: engine.DefaultHeaders(),
 		Catalog: action.Namespaces, LogLevel: slog.LevelInfo}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
@@ -35,14 +36,14 @@ func TestReadEverything(t *testing.T) {
 		"CALLOUT_SCOPE_PERMISSIONS=true", "CALLOUT_INSTANCES=A.example=a, b.example:8443=b", "CALLOUT_PUSH_ISSUER=http://127.0.0.1:8082", "CALLOUT_PUSH_AUDIENCE=push",
 		"CALLOUT_PUSH_ACCOUNTS= a@b.c ,,1085", "CALLOUT_SEAL_KEYS=k1:" + sealKey, "CALLOUT_EGRESS_ALLOW=10.0.0.0/8,inner.example", "CALLOUT_EGRESS_DENY=8.8.8.8",
 		"CALLOUT_RETRY_SCHEDULE=1s,2s", "CALLOUT_RETENTION=192h", "CALLOUT_LOG_BODIES=failures", "CALLOUT_LOG_UNMATCHED=0", "CALLOUT_SHARDS=4", "CALLOUT_CATALOG=strict",
-		"CALLOUT_LOG_LEVEL=debug", "CALLOUT_RATE_LIMITS=publish=100/s, invoke=50/m", "SOMETHING_ELSE=x",
+		"CALLOUT_LOG_LEVEL=debug", "CALLOUT_RATE_LIMITS=publish=100/s, invoke=50/m", "CALLOUT_FORWARD_HEADERS=x-tenant, Origin,", "SOMETHING_ELSE=x",
 	})
 	want := env.Config{Port: 9000, Function: "deliver", Project: "p", DatabaseID: "d", FirestoreHost: "127.0.0.1:8081", PubSubHost: "127.0.0.1:8085",
 		Issuer: "https://issuer.example", Audience: "callout", IntrospectID: "api", IntrospectSecret: "s3cret", Roles: auth.Roles{Claim: "roles", Table: map[string][]auth.Permission{"A": {auth.EventPublish}}},
 		ScopePermissions: true, Instances: env.Instances{"a.example": "a", "b.example:8443": "b"}, PushIssuer: "http://127.0.0.1:8082", PushAudience: "push",
 		PushAccounts: env.Accounts{"a@b.c", "1085"}, SealKeys: "k1:" + sealKey, EgressAllow: "10.0.0.0/8,inner.example", EgressDeny: "8.8.8.8",
 		RetrySchedule: env.Schedule{time.Second, 2 * time.Second}, Retention: 8 * 24 * time.Hour, LogBodies: env.LogFailures, Shards: 4, Catalog: action.Strict, LogLevel: slog.LevelDebug,
-		RateLimits: auth.Limits{auth.LimitPublish: {Calls: 100, Per: time.Second}, auth.LimitInvoke: {Calls: 50, Per: time.Minute}}}
+		RateLimits: auth.Limits{auth.LimitPublish: {Calls: 100, Per: time.Second}, auth.LimitInvoke: {Calls: 50, Per: time.Minute}}, ForwardHeaders: engine.Headers{"X-Tenant", "Origin"}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
@@ -56,7 +57,7 @@ func TestEmptyMeansUnset(t *testing.T) {
 	var empty []string
 	for _, name := range []string{"PORT", "CALLOUT_DATABASE", "CALLOUT_ROLES", "CALLOUT_SCOPE_PERMISSIONS", "CALLOUT_INSTANCES", "CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_SEAL_KEYS",
 		"CALLOUT_RETRY_SCHEDULE", "CALLOUT_RETENTION", "CALLOUT_LOG_BODIES", "CALLOUT_LOG_UNMATCHED", "CALLOUT_SHARDS", "CALLOUT_CATALOG", "CALLOUT_LOG_LEVEL",
-		"CALLOUT_RATE_LIMITS", "CALLOUT_INTROSPECTION_CLIENT_ID", "CALLOUT_INTROSPECTION_CLIENT_SECRET"} {
+		"CALLOUT_RATE_LIMITS", "CALLOUT_FORWARD_HEADERS", "CALLOUT_INTROSPECTION_CLIENT_ID", "CALLOUT_INTROSPECTION_CLIENT_SECRET"} {
 		empty = append(empty, name+"=")
 	}
 	got, err := env.Read(empty)
@@ -70,7 +71,7 @@ func TestEveryProblemAtOnceAndNoSecrets(t *testing.T) {
 	problems := []string{
 		"PORT=eighty", "CALLOUT_ROLES=[]", "CALLOUT_SCOPE_PERMISSIONS=perhaps", "CALLOUT_INSTANCES=a.example", "CALLOUT_ISSUER=http://issuer.example", "CALLOUT_PUSH_ISSUER=x",
 		"CALLOUT_SEAL_KEYS=" + sealKey + ":k1", "CALLOUT_EGRESS_ALLOW=10.0.0.0/99", "CALLOUT_EGRESS_DENY=*", "CALLOUT_RETRY_SCHEDULE=soon", "CALLOUT_RETENTION=24h", "CALLOUT_LOG_BODIES=some",
-		"CALLOUT_RATE_LIMITS=publish", "CALLOUT_INTROSPECTION_CLIENT_SECRET=hunter2", "CALLOUT_LOG_UNMATCHED=-1s", "CALLOUT_SHARDS=none", "CALLOUT_CATALOG=loose", "CALLOUT_LOG_LEVEL=loud",
+		"CALLOUT_RATE_LIMITS=publish", "CALLOUT_FORWARD_HEADERS=Origin,cookie", "CALLOUT_INTROSPECTION_CLIENT_SECRET=hunter2", "CALLOUT_LOG_UNMATCHED=-1s", "CALLOUT_SHARDS=none", "CALLOUT_CATALOG=loose", "CALLOUT_LOG_LEVEL=loud",
 	}
 	_, err := env.Read(problems)
 	if err == nil {

@@ -27,6 +27,9 @@ const (
 
 // EncodeEvent makes the message of an event for the events topic.
 func EncodeEvent(o action.Occurrence) (Message, error) {
+	if o.Hook != "" {
+		return encodeHook(o), nil
+	}
 	data, err := o.Message()
 	if err != nil {
 		return Message{}, fmt.Errorf("encode event: %w", err)
@@ -85,6 +88,8 @@ func decodeEvent(m Message) (action.Occurrence, error) {
 		}
 	}
 	switch {
+	case m.Attributes[attributeHook] != "":
+		return decodeHook(m)
 	case attributes[specVersion] != "":
 		return ParseBinary(attributes, contentType, m.Data)
 	case isCloudEvent(contentType):
