@@ -7,7 +7,6 @@ import (
 
 	"github.com/callout-dev/callout/shared/api"
 	"github.com/callout-dev/callout/shared/auth"
-	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/host"
 )
@@ -23,12 +22,7 @@ func Function() host.Function {
 		Needs:   []env.Need{env.Secrets},
 		HTTP: func(c *env.Clients) (http.Handler, error) {
 			border := api.Border{Guard: c.Guard, Log: c.Log, Limit: auth.NewLimiter(c.Config.RateLimits[auth.LimitInvoke])}
-			return border.ServeHooks(&Operations{
-				Types: c.Catalogues,
-				Engine: engine.Engine{
-					Routes: c.Routes, Caller: c.Caller, Queue: c.Queue.PublishAddressed, Headers: c.Config.ForwardHeaders, Log: c.Log,
-				},
-			}), nil
+			return border.ServeHooks(operations(c)), nil
 		},
 	}
 }
