@@ -129,6 +129,8 @@ var errNoSealKeys = errors.New("CALLOUT_SEAL_KEYS is not set")
 func (noSealer) Seal(string, string) (string, error) { return "", errNoSealKeys }
 func (noSealer) Open(string, string) (string, error) { return "", errNoSealKeys }
 
+func (noSealer) Reseal(string, string) (string, error) { return "", errNoSealKeys }
+
 func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, sealer store.Sealer) error {
 	options, err := c.connect(conn, c.Config.FirestoreHost)
 	if err != nil {
