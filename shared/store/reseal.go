@@ -93,6 +93,8 @@ func (s *Store) sealedAfter(ctx context.Context, last *firestore.DocumentSnapsho
 	if last != nil {
 		q = q.StartAfter(last)
 	}
+	ctx, cancel := context.WithTimeout(ctx, transactTime)
+	defer cancel()
 	page, err := q.Documents(ctx).GetAll()
 	return page, mapError("read sealed values", err)
 }
