@@ -50,23 +50,33 @@ type Resealed struct {
 // neither's work is lost. What is written meanwhile by a process whose first key is the old one may stay under that: the next run finds it.
 func (s *Store) Reseal(ctx context.Context, r Reseal) (Resealed, error) {
 	result := Resealed{Keys: map[string]int{}}
+	all, err := retry(ctx, func() ([]action.InstanceID, error) { return s.allInstances(ctx) })
+	for _, instance := range all {
+		if err = s.resealInstance(ctx, instance, r, &result); err != nil {
+			break
+		}
+	}
+	return result, err
+}
+
+func (s *Store) resealInstance(ctx context.Context, instance action.InstanceID, r Reseal, result *Resealed) error {
 	var last *firestore.DocumentSnapshot
 	for {
-		page, err := retry(ctx, func() ([]*firestore.DocumentSnapshot, error) { return s.sealedAfter(ctx, last) })
+		page, err := retry(ctx, func() ([]*firestore.DocumentSnapshot, error) { return s.sealedAfter(ctx, instance, last) })
 		if err != nil {
-			return result, err
+			return err
 		}
-		refs := s.survey(page, r, &result)
-		if !r.DryRun && len(refs) > 0 {
-			if _, err := retry(ctx, func() (any, error) { return nil, s.reseal(ctx, refs) }); err != nil {
-				return result, err
+		stale := s.survey(page, r, result)
+		if !r.DryRun && len(stale) > 0 {
+			if _, err := retry(ctx, func() (any, error) { return nil, s.reseal(ctx, stale) }); err != nil {
+				return err
 			}
 		}
 		if r.Progress != nil {
-			r.Progress(result)
+			r.Progress(*result)
 		}
 		if len(page) < resealPage {
-			return result, nil
+			return nil
 		}
 		last = page[len(page)-1]
 	}
@@ -87,9 +97,21 @@ func retry[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	}
 }
 
-// sealedAfter reads the sealed values of a page of targets of all instances, in the order of their names; nil is for the first page.
-func (s *Store) sealedAfter(ctx context.Context, last *firestore.DocumentSnapshot) ([]*firestore.DocumentSnapshot, error) {
-	q := s.client.CollectionGroup(targets).Select(signingKeys).OrderBy(firestore.DocumentID, firestore.Asc).Limit(resealPage)
+// allInstances are those that have anything. Their own documents do not exist, but are listed for what is below them.
+func (s *Store) allInstances(ctx context.Context) ([]action.InstanceID, error) {
+	ctx, cancel := context.WithTimeout(ctx, transactTime)
+	defer cancel()
+	refs, err := s.client.Collection(instances).DocumentRefs(ctx).GetAll()
+	found := make([]action.InstanceID, len(refs))
+	for i, ref := range refs {
+		found[i] = action.InstanceID(ref.ID)
+	}
+	return found, mapError("list instances", err)
+}
+
+// sealedAfter reads the sealed values of a page of targets, in the order of their names; nil is for the first page.
+func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID, last *firestore.DocumentSnapshot) ([]*firestore.DocumentSnapshot, error) {
+	q := s.collection(instance, targets).Select(signingKeys).OrderBy(firestore.DocumentID, firestore.Asc).Limit(resealPage)
 	if last != nil {
 		q = q.StartAfter(last)
 	}

@@ -53,14 +53,16 @@ func (a *app) reseal(ctx context.Context, dryRun bool) error {
 	if err != nil {
 		return err
 	}
+	next := resealLine
 	result, err := database.Store.Reseal(ctx, store.Reseal{
 		DryRun: dryRun,
 		Unreadable: func(document string, err error) {
 			fmt.Fprintf(a.Err, "callout: %s\n", terminal.Line(document+": "+err.Error()))
 		},
 		Progress: func(r store.Resealed) {
-			if r.Targets%resealLine == 0 && r.Targets > 0 {
+			if r.Targets >= next {
 				fmt.Fprintf(a.Err, "%d targets read\n", r.Targets)
+				next = r.Targets + resealLine
 			}
 		},
 	})
