@@ -122,7 +122,8 @@ func TestConfiguration(t *testing.T) {
 	for n, code := range failures {
 		faults = append(faults,
 			fault{fmt.Sprintf("its commit is not applied, %v", code), []rule{{kind: configure, code: code, first: 2, chance: 0.2}}, n == 0, false},
-			fault{fmt.Sprintf("its commit is applied, reported failed, %v", code), []rule{{kind: configure, code: code, first: 2, chance: 0.2, applied: true}}, n == 0, false})
+			fault{fmt.Sprintf("its commit is applied, reported failed, %v", code),
+				[]rule{{kind: configure, code: code, first: 2, chance: 0.2, applied: true}}, n == 0, false})
 	}
 	faults = append(faults,
 		fault{"what it reads fails or breaks off", []rule{{kind: batchGet, code: codes.Unavailable, first: 2, chance: 0.3}}, false, false},
@@ -177,14 +178,17 @@ func TestConfiguration(t *testing.T) {
 // changes are the names of what is in the feed.
 func (c *configWorld) changes() (names []string) {
 	c.t.Helper()
-	err := readAll(context.Background(), c.firestore, "changes", func(doc *firestorepb.Document) { names = append(names, last(doc.GetName())) })
+	err := readAll(context.Background(), c.firestore, "changes", func(doc *firestorepb.Document) {
+		names = append(names, last(doc.GetName()))
+	})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	return names
 }
 
-// published takes into account the events of changes that are new in the feed: the watcher must have got each, and none is left unpublished.
+// published takes into account the events of changes that are new in the feed: the watcher must have got each, and none is left
+// unpublished.
 func (c *configWorld) published(before []string) (made int) {
 	c.t.Helper()
 	err := readAll(context.Background(), c.firestore, "changes", func(doc *firestorepb.Document) {

@@ -23,8 +23,8 @@ func literal(host string) []netip.Addr {
 	return found
 }
 
-// numbers reads an IPv4 address as inet_aton does: one to four numbers with dots between them, the last of which fills all bytes that are left.
-// Zeros is the base of those that begin with a zero.
+// numbers reads an IPv4 address as inet_aton does: one to four numbers with dots between them, the last of which fills all bytes that are
+// left. Zeros is the base of those that begin with a zero.
 func numbers(host string, zeros int) (netip.Addr, bool) {
 	const bytes = 4
 	parts := strings.Split(host, ".")

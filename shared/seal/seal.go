@@ -91,8 +91,8 @@ func (s *Sealer) Open(place, sealed string) (string, error) {
 	return string(value), nil
 }
 
-// Reseal gives what is sealed for that place under the first key: the same text where it is under it already. It opens the value in any case.
-// The error is ErrOpen.
+// Reseal gives what is sealed for that place under the first key: the same text where it is under it already. It opens the value in any
+// case. The error is ErrOpen.
 func (s *Sealer) Reseal(place, sealed string) (string, error) {
 	value, err := s.Open(place, sealed)
 	if err != nil || KeyID(sealed) == s.first {

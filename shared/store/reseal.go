@@ -110,7 +110,8 @@ func (s *Store) allInstances(ctx context.Context) ([]action.InstanceID, error) {
 }
 
 // sealedAfter reads the sealed values of a page of targets, in the order of their names; nil is for the first page.
-func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID, last *firestore.DocumentSnapshot) ([]*firestore.DocumentSnapshot, error) {
+func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID,
+	last *firestore.DocumentSnapshot) ([]*firestore.DocumentSnapshot, error) {
 	q := s.collection(instance, targets).Select(signingKeys).OrderBy(firestore.DocumentID, firestore.Asc).Limit(resealPage)
 	if last != nil {
 		q = q.StartAfter(last)
@@ -191,8 +192,8 @@ func (v sealedValue) stale() bool { return v.err == nil && v.fresh != v.text }
 
 var errNoSealed = errors.New("there is something else where a sealed value should be")
 
-// sealedIn gives the field that holds a target's sealed values, and these: their entries are parts of the field. It reads no more than that,
-// so that what it does not know stays as it is.
+// sealedIn gives the field that holds a target's sealed values, and these: their entries are parts of the field. It reads no more than
+// that, so that what it does not know stays as it is.
 func (s *Store) sealedIn(snapshot *firestore.DocumentSnapshot) (field any, values []sealedValue) {
 	field, err := snapshot.DataAt(signingKeys)
 	if err != nil || field == nil { // a target without keys

@@ -205,7 +205,8 @@ func TestResealWritesNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 		field.([]any)[1].(map[string]any)["newer"] = map[string]any{"is": "kept"}
-		if _, err := s.target(here, "t").Update(ctx, []firestore.Update{{Path: "signingKeys", Value: field}, {Path: "newer", Value: "is kept"}}); err != nil {
+		unknown := []firestore.Update{{Path: "signingKeys", Value: field}, {Path: "newer", Value: "is kept"}}
+		if _, err := s.target(here, "t").Update(ctx, unknown); err != nil {
 			t.Fatal(err)
 		}
 		before := s.stored(t, "t")
@@ -284,7 +285,8 @@ func TestResealAgainstRotation(t *testing.T) {
 		const targets, rotations = 3, 4
 		id := func(i int) action.TargetID { return action.TargetID(fmt.Sprint("t", i)) }
 		for i := range targets {
-			if _, err := surely(t, func() (action.Target, error) { return s.CreateTarget(t.Context(), here, newTarget(id(i))) }); err != nil && !errors.Is(err, errNameTaken) {
+			_, err := surely(t, func() (action.Target, error) { return s.CreateTarget(t.Context(), here, newTarget(id(i))) })
+			if err != nil && !errors.Is(err, errNameTaken) {
 				t.Fatal(err)
 			}
 		}

@@ -28,9 +28,9 @@ func (a *app) resealCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reseal",
 		Short: "Seal all secrets at rest anew under the first of CALLOUT_SEAL_KEYS",
-		Long: `Seal all secrets at rest, the targets' signing keys, anew under the first of CALLOUT_SEAL_KEYS. It works on the database and not through the
-API, and reads the environment of the functions: GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE, CALLOUT_SEAL_KEYS, and FIRESTORE_EMULATOR_HOST for a
-server on this machine. It can be broken off and run again, while everything else runs on.
+		Long: `Seal all secrets at rest, the targets' signing keys, anew under the first of CALLOUT_SEAL_KEYS. It works on the database and
+not through the API, and reads the environment of the functions: GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE, CALLOUT_SEAL_KEYS, and
+FIRESTORE_EMULATOR_HOST for a server on this machine. It can be broken off and run again, while everything else runs on.
 
 To replace the key k1 by k2, with every process restarted at each of the first two steps:
   1. CALLOUT_SEAL_KEYS=k1:…,k2:…  everybody opens what k2 seals
