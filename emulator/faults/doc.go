@@ -1,5 +1,6 @@
 // Package faults is the fault suite of the whole product. It breaks one thing at a time — each RPC that writes or reads on the path of an
-// event, the pushes, the database, the targets, the processes — and asks the same of the ledger and of the targets each time:
+// event, what changes of the configuration need, the pushes, the database, the targets, the processes — and asks the same of the ledger and
+// of the targets each time:
 //
 //   - accepted = events × targets = pending + retrying + delivered + dead + skipped
 //   - invariant A of every document (package ledger)

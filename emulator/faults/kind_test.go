@@ -23,6 +23,8 @@ const (
 	batchHeld       = "batch write: held"
 	batchClaimed    = "batch write: claimed"
 	batchFinal      = "batch write: given up"
+	configure       = "configuration: commit"
+	markEvent       = "configuration: event marked as published"
 	publishPrefix   = "publish: "
 	getPrefix       = "get: "
 	query           = "query"
@@ -107,7 +109,24 @@ func kindOfCommit(writes []*firestorepb.Write) string {
 	case "deliveries":
 		return kindOfDelivery(writes)
 	}
-	return otherKind
+	return kindOfConfiguration(writes)
+}
+
+// kindOfConfiguration tells a change of the configuration, which has a document in the feed, from what is written there afterwards.
+func kindOfConfiguration(writes []*firestorepb.Write) string {
+	feed := 0
+	for _, w := range writes {
+		if collection(w.GetUpdate().GetName()) == "changes" {
+			feed++
+		}
+	}
+	switch feed {
+	case 0:
+		return otherKind
+	case len(writes):
+		return markEvent
+	}
+	return configure
 }
 
 func kindOfDelivery(writes []*firestorepb.Write) string {

@@ -200,7 +200,8 @@ const (
 	groupTargets = "3 Targets"
 	groupChains  = "4 Chains"
 	groupKills   = "5 Processes killed with SIGKILL, in real time"
-	groupBroken  = "6 Without an end"
+	groupConfig  = "6 The configuration"
+	groupBroken  = "7 Without an end"
 )
 
 func TestReport(t *testing.T) {

@@ -51,6 +51,8 @@ func TestKinds(t *testing.T) {
 		batchHeld: batch(write("deliveries", "pending", "ti/x", then)), batchClaimed: batch(write("deliveries", "pending", "ti/x", later)),
 		batchFinal: batch(write("deliveries", "dead", "", then)), publishSlow: &pubsubpb.PublishRequest{Topic: "projects/p/topics/deliveries-slow"},
 		getDelivery: &firestorepb.GetDocumentRequest{Name: "projects/p/databases/d/documents/instances/i/deliveries/x"},
+		configure:   commit(write("targets", "", "", then), write("changes", "", "", then)),
+		markEvent:   commit(write("changes", "", "", then), write("changes", "", "", then)),
 		otherKind:   commit(),
 	} {
 		if got := kindOf(request); got != want {

@@ -139,6 +139,8 @@ func (openSealer) Open(string, string) (string, error) {
 	return "", errs.Newf(errs.Internal, "this function opened a secret")
 }
 
+func (openSealer) Reseal(_, sealed string) (string, error) { return sealed, nil }
+
 // fakeChanger notes what it is asked, and answers with err.
 type fakeChanger struct {
 	err   error

@@ -59,12 +59,17 @@ func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.T
 	if err := served(c.PayloadType); err != nil {
 		return action.Target{}, false, err
 	}
+	checked := "" // what a transaction tries again asks nobody again
 	t, err := o.Store.By(caller.Subject).UpdateTarget(ctx, caller.Instance, id, func(old action.Target) (action.Target, bool, error) {
 		changed, differs, err := c.Apply(old, time.Now(), action.NewSigningKey)
-		if err != nil || changed.Endpoint == old.Endpoint {
+		if err != nil || changed.Endpoint == old.Endpoint || changed.Endpoint == checked {
 			return changed, differs, err
 		}
-		return changed, differs, o.checkEndpoint(ctx, changed.Endpoint, errUpdateDenied)
+		if err := o.checkEndpoint(ctx, changed.Endpoint, errUpdateDenied); err != nil {
+			return changed, differs, err
+		}
+		checked = changed.Endpoint
+		return changed, differs, nil
 	})
 	return t, c.RotateKey != nil, err
 }

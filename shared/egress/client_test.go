@@ -225,17 +225,3 @@ func TestHandshakeEnds(t *testing.T) {
 		}
 	})
 }
-
-func TestCheckHostOfNames(t *testing.T) {
-	p := policy(t, "inner.example", "evil.invalid")
-	if resolved, err := p.CheckHost(t.Context(), "localhost", 80); !resolved || !errors.Is(err, egress.ErrDenied) {
-		t.Errorf("localhost: %v, %v", resolved, err)
-	}
-	if _, err := p.CheckHost(t.Context(), "Evil.invalid.", 80); !errors.Is(err, egress.ErrDenied) {
-		t.Errorf("a denied name that does not resolve: %v", err)
-	}
-	start := time.Now()
-	if resolved, err := p.CheckHost(t.Context(), "nobody.invalid", 80); resolved || err != nil || time.Since(start) > 5*time.Second {
-		t.Errorf("a name that does not resolve: %v, %v after %v", resolved, err, time.Since(start))
-	}
-}

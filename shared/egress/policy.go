@@ -54,6 +54,12 @@ type Policy struct {
 	allow, deny         []netip.Prefix
 	allowHost, denyHost map[string]bool
 	own                 []netip.AddrPort
+	resolver            Resolver // nil is the system's
+}
+
+// Resolver finds the addresses of a name; net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // NewPolicy reads exceptions (allow) and additions (deny): addresses, CIDRs and host names with commas between them.
@@ -135,6 +141,13 @@ func canonicalHost(host string) string { return strings.ToLower(strings.TrimSuff
 func (p *Policy) WithOwn(own ...netip.AddrPort) *Policy {
 	c := *p
 	c.own = append(slices.Clone(p.own), own...)
+	return &c
+}
+
+// WithResolver returns the policy that asks this one for the names of new targets. What is dialled is not its business.
+func (p *Policy) WithResolver(r Resolver) *Policy {
+	c := *p
+	c.resolver = r
 	return &c
 }
 
@@ -224,25 +237,40 @@ func contains(ranges []netip.Prefix, a netip.Addr) bool {
 // resolveTime is how long a name may take to resolve when a target is created or updated.
 const resolveTime = time.Second
 
-// CheckHost says whether a target may name this host: a literal address always, a name when it resolves within a second. resolved is
-// false for a name that did not; that is no error, because the dial decides.
+// CheckHost says whether a target may name this host: an address always, however it is written, a name when it resolves within a second.
+// The error is ErrDenied. resolved is false for a name that did not resolve; that is no error, because the dial decides.
 func (p *Policy) CheckHost(ctx context.Context, host string, port uint16) (resolved bool, err error) {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return true, p.Check(host, netip.AddrPortFrom(a, port))
+	for _, a := range literal(host) {
+		if err := p.Check(host, netip.AddrPortFrom(a, port)); err != nil {
+			return true, err
+		}
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true, nil
 	}
 	if p.denyHost[canonicalHost(host)] {
 		return true, fmt.Errorf("%w: host %s is denied", ErrDenied, host)
 	}
-	ctx, cancel := context.WithTimeout(ctx, resolveTime)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return false, nil
-	}
+	addrs := p.resolve(ctx, host)
 	for _, a := range addrs {
 		if err := p.Check(host, netip.AddrPortFrom(a, port)); err != nil {
 			return true, err
 		}
 	}
-	return true, nil
+	return len(addrs) > 0, nil
+}
+
+// resolve gives the addresses of a name, none if it does not resolve in time.
+func (p *Policy) resolve(ctx context.Context, host string) []netip.Addr {
+	var resolver Resolver = net.DefaultResolver
+	if p.resolver != nil {
+		resolver = p.resolver
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTime)
+	defer cancel()
+	addrs, err := resolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil
+	}
+	return addrs
 }

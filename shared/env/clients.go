@@ -77,17 +77,23 @@ func Open(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients,
 	return clients, nil
 }
 
-func (c *Clients) open(ctx context.Context, n Network) error {
-	sealer, err := sealer(c.Config)
-	if err != nil {
-		return err
+// OpenDatabase makes only the clients of the database, for tools that need nothing else: of the configuration, the project and, for
+// secrets, the seal keys.
+func OpenDatabase(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients, error) {
+	clients := &Clients{Config: c, Log: log, Stopping: n.Stopping}
+	if err := clients.openFirestore(ctx, n.Firestore); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the database: %w", err), clients.Close())
 	}
+	return clients, nil
+}
+
+func (c *Clients) open(ctx context.Context, n Network) error {
 	policy, err := egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny)
 	if err != nil {
 		return err
 	}
 	c.Egress = policy.WithOwn(append(c.Config.services(), n.Own...)...)
-	if err := c.openFirestore(ctx, n.Firestore, sealer); err != nil {
+	if err := c.openFirestore(ctx, n.Firestore); err != nil {
 		return err
 	}
 	if err := c.openPubSub(ctx, n.PubSub); err != nil {
@@ -129,7 +135,13 @@ var errNoSealKeys = errors.New("CALLOUT_SEAL_KEYS is not set")
 func (noSealer) Seal(string, string) (string, error) { return "", errNoSealKeys }
 func (noSealer) Open(string, string) (string, error) { return "", errNoSealKeys }
 
-func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn, sealer store.Sealer) error {
+func (noSealer) Reseal(string, string) (string, error) { return "", errNoSealKeys }
+
+func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn) error {
+	sealer, err := sealer(c.Config)
+	if err != nil {
+		return err
+	}
 	options, err := c.connect(conn, c.Config.FirestoreHost)
 	if err != nil {
 		return err

@@ -187,6 +187,28 @@ func TestOpenDialsNothing(t *testing.T) {
 	}
 }
 
+// TestOpenDatabase needs neither a queue nor an issuer.
+func TestOpenDatabase(t *testing.T) {
+	c, err := env.Read([]string{"GOOGLE_CLOUD_PROJECT=p", "FIRESTORE_EMULATOR_HOST=127.0.0.1:1", "CALLOUT_SEAL_KEYS=k1:" + sealKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients, err := env.OpenDatabase(t.Context(), c, env.Network{}, logging.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if clients.Store == nil || clients.Queue != nil || clients.Guard != nil {
+		t.Errorf("opened %+v", clients)
+	}
+	if err := clients.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	c.SealKeys = "nonsense"
+	if _, err := env.OpenDatabase(t.Context(), c, env.Network{}, logging.Discard()); err == nil {
+		t.Error("opened with a broken seal key")
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("a.example=a", `{"claim":"x"}`, "1s,2s", "10.0.0.0/8", "k1:"+sealKey)
 	f.Fuzz(func(t *testing.T, instances, roles, schedule, egress, seal string) {

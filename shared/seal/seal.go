@@ -90,3 +90,22 @@ func (s *Sealer) Open(place, sealed string) (string, error) {
 	}
 	return string(value), nil
 }
+
+// Reseal gives what is sealed for that place under the first key: the same text where it is under it already. It opens the value in any
+// case. The error is ErrOpen.
+func (s *Sealer) Reseal(place, sealed string) (string, error) {
+	value, err := s.Open(place, sealed)
+	if err != nil || KeyID(sealed) == s.first {
+		return sealed, err
+	}
+	return s.Seal(place, value)
+}
+
+// KeyID is the id of the key that a value says it is sealed under; "" if it says none. Only Open tells whether that is so.
+func KeyID(sealed string) string {
+	object, err := jose.ParseEncryptedCompact(sealed, []jose.KeyAlgorithm{jose.DIRECT}, []jose.ContentEncryption{jose.A256GCM})
+	if err != nil {
+		return ""
+	}
+	return object.Header.KeyID
+}

@@ -68,6 +68,39 @@ func TestFirstKeySealsAndEveryKeyOpens(t *testing.T) {
 	}
 }
 
+func TestReseal(t *testing.T) {
+	k1, k2 := seal.NewKey("k1"), seal.NewKey("k2")
+	old, err := sealer(t, k1).Seal(place, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := sealer(t, k2+","+k1)
+	fresh, err := both.Reseal(place, old)
+	if err != nil || seal.KeyID(old) != "k1" || seal.KeyID(fresh) != "k2" {
+		t.Fatalf("from %q to %q, %v", seal.KeyID(old), seal.KeyID(fresh), err)
+	}
+	if got, err := sealer(t, k2).Open(place, fresh); err != nil || got != "secret" {
+		t.Errorf("without the old key: %q, %v", got, err)
+	}
+	if again, err := both.Reseal(place, fresh); err != nil || again != fresh {
+		t.Errorf("sealed anew though it is under the first key already: %v", err)
+	}
+	for name, sealed := range map[string]string{"nothing": "", "clear text": "secret", "changed": fresh[:len(fresh)-4] + "AAAA"} {
+		if got, err := both.Reseal(place, sealed); !errors.Is(err, seal.ErrOpen) || got != sealed {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if _, err := sealer(t, k1).Reseal(place, fresh); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("without its key: %v", err)
+	}
+	if _, err := both.Reseal("elsewhere", old); !errors.Is(err, seal.ErrOpen) {
+		t.Errorf("for another place: %v", err)
+	}
+	if id := seal.KeyID("secret"); id != "" {
+		t.Errorf("clear text has the key id %q", id)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	text := seal.NewKey("k1")
 	s := sealer(t, text)

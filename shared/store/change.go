@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -35,7 +36,8 @@ type changeDoc struct {
 
 // change runs fn in a transaction and, where it wrote, adds c to the feed in the same commit, with the event that fn gave. OnChange is told
 // after it, also when it is not known what became of the commit; the event is published where the commit is known to be there. Fn gives nil
-// where it wrote nothing, and an event without a type where the change is nobody's business outside.
+// where it wrote nothing, and an event without a type where the change is nobody's business outside. A try that meets what an earlier one of
+// the same call made is Unavailable: it is not for the caller to be told that somebody else has it.
 func (s *Store) change(ctx context.Context, operation string, c action.Change,
 	fn func(*firestore.Transaction) (event *action.ConfigEvent, err error)) error {
 	feed := s.collection(c.Instance, changes).NewDoc() // the same in every try, and so is the event's id
@@ -51,6 +53,9 @@ func (s *Store) change(ctx context.Context, operation string, c action.Change,
 		}
 		return tx.Create(feed, doc)
 	})
+	if errs.Is(err, errs.AlreadyExists) && s.exists(ctx, feed) {
+		err = errUnavailable.Because(fmt.Errorf("%s: a commit held that was told to be aborted: %w", operation, err))
+	}
 	if s.OnChange != nil && (wrote || err != nil) {
 		s.OnChange(c)
 	}
@@ -58,6 +63,12 @@ func (s *Store) change(ctx context.Context, operation string, c action.Change,
 		s.publishNow(ctx, doc.outgoing(feed.Path, c, feed.ID))
 	}
 	return err
+}
+
+// exists says whether a document is known to be there.
+func (s *Store) exists(ctx context.Context, ref *firestore.DocumentRef) bool {
+	_, err := ref.Get(ctx)
+	return err == nil
 }
 
 // Changes reads what changed in any instance after since, the oldest first and at most action.MaxChanges, and when that was so by the

@@ -26,6 +26,8 @@ import (
 type Sealer interface {
 	Seal(place, value string) (string, error)
 	Open(place, sealed string) (string, error)
+	// Reseal seals what is sealed with the present key, and gives back what is so already.
+	Reseal(place, sealed string) (string, error)
 }
 
 // Store reads and writes the configuration.

@@ -1,4 +1,5 @@
-// Package node_test is what Node's official clients of Firestore and Pub/Sub ask of the embedded servers, over TCP: testdata has the tests.
+// Package node_test is what Node's official clients of Firestore and Pub/Sub ask of the embedded servers, and the reference system's Node
+// clients of the API, over TCP: testdata has the tests.
 package node_test
 
 import (
@@ -12,8 +13,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/callout-dev/callout/emulator/firestore"
+	"github.com/callout-dev/callout/emulator/local"
 	"github.com/callout-dev/callout/emulator/pubsub"
 	"github.com/callout-dev/callout/emulator/storage"
+	"github.com/callout-dev/callout/shared/logging"
 )
 
 // TestNodesClients needs Node.js and packages that are not Go's, so it is CALLOUT_NODE_CLIENTS=1 that runs it.
@@ -42,6 +45,22 @@ func TestNodesClients(t *testing.T) {
 			run(t, dir, append(tt.env, tt.host+"="+address), "node", "--test", "--test-reporter=spec", tt.file)
 		})
 	}
+	t.Run("The API, by the reference's clients", func(t *testing.T) { apiTests(t, dir) })
+}
+
+// apiTests are those of the reference system's clients: a service account's key file from the local issuer is all that they are given.
+func apiTests(t *testing.T, dir string) {
+	l, err := local.Start(t.Context(), local.Config{Listen: "127.0.0.1:0", Issuer: "127.0.0.1:0", Data: t.TempDir(), EgressAllow: local.DefaultEgressAllow, Log: logging.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	env := []string{"CALLOUT_API=" + l.Info.API, "CALLOUT_ISSUER=" + l.Info.Issuer, "CALLOUT_KEY_FILE=" + l.Info.ServiceAccount}
+	run(t, dir, env, "node", "--test", "--test-reporter=spec", "zitadel.test.mjs")
 }
 
 // run runs a command for five minutes at most, and logs what it printed.

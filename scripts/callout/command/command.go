@@ -28,6 +28,8 @@ type Process struct {
 	In       io.Reader
 	Out, Err io.Writer
 	Getenv   func(string) string
+	// Environ are all variables, as os.Environ has them, for the one command that works without the API.
+	Environ []string
 	// Terminal: Err is a terminal, where a progress bar may move.
 	Terminal bool
 	// Dial and Listen are the network; nil is the real one.
@@ -114,7 +116,7 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
 			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
-		a.applyCommand(), a.listenCommand())
+		a.applyCommand(), a.listenCommand(), a.resealCommand())
 	return root
 }
 
