@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -80,6 +81,9 @@ func (i *installation) faces(t *testing.T) []face {
 			face{"Connect", version, func(t *testing.T, token, method, request string) said {
 				return i.overConnect(t, service, token, method, request)
 			}},
+			face{"Connect proto", version, func(t *testing.T, token, method, request string) said {
+				return i.overConnectProto(t, service, token, method, request)
+			}},
 			face{"gRPC", version, func(t *testing.T, token, method, request string) said {
 				return overGRPC(t, conn, service, token, method, request)
 			}},
@@ -132,13 +136,37 @@ func (i *installation) overREST(t *testing.T, version, token, method, request st
 func (i *installation) overConnect(t *testing.T, service, token, method, request string) said {
 	t.Helper()
 	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/json", []byte(request))
-	var refusal struct{ Code string }
 	if response.StatusCode == http.StatusOK {
 		return said{codes.OK, 200, compact(t, answer)}
 	}
+	return saidByConnect(t, response, answer)
+}
+
+// overConnectProto sends binary messages; errors are JSON all the same.
+func (i *installation) overConnectProto(t *testing.T, service, token, method, request string) said {
+	t.Helper()
+	in, out := messages(t, service, method, request)
+	wire, err := proto.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/proto", wire)
+	if response.StatusCode != http.StatusOK {
+		return saidByConnect(t, response, answer)
+	}
+	if err := proto.Unmarshal(answer, out); err != nil {
+		t.Fatal(err)
+	}
+	return saidMessage(t, out)
+}
+
+// saidByConnect reads an error of Connect.
+func saidByConnect(t *testing.T, response *http.Response, answer []byte) said {
+	t.Helper()
+	var refusal struct{ Code string }
 	var code codes.Code
 	if err := json.Unmarshal(answer, &refusal); err != nil || code.UnmarshalJSON([]byte(strconv.Quote(strings.ToUpper(refusal.Code)))) != nil {
-		t.Fatalf("%s: %d %s", method, response.StatusCode, answer)
+		t.Fatalf("%s: %d %s", response.Request.URL.Path, response.StatusCode, answer)
 	}
 	return said{code, response.StatusCode, compact(t, answer)}
 }
@@ -247,7 +275,29 @@ func messages(t *testing.T, service, method, request string) (in, out proto.Mess
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal([]byte(request), in); err != nil {
 		t.Fatalf("%s %s: %v", method, request, err)
 	}
+	if strings.Contains(request, notAField) {
+		addUnknown(in.ProtoReflect())
+	}
 	return in, out
+}
+
+// notAField is a field that no message has. Where the JSON of a request has it anywhere, each message of the binary request has one too.
+const notAField = "notAField"
+
+func addUnknown(m protoreflect.Message) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		switch {
+		case field.Message() == nil || field.IsMap():
+		case field.IsList():
+			for n := range value.List().Len() {
+				addUnknown(value.List().Get(n).Message())
+			}
+		default:
+			addUnknown(value.Message())
+		}
+		return true
+	})
+	m.SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 9999, protowire.BytesType), "x"))
 }
 
 // post sends a request of any verb.

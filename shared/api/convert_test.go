@@ -122,7 +122,7 @@ func TestNewTarget(t *testing.T) {
 		{"an unknown payload type", `{"name":"n","payloadType":9,` + rest + `}`, action.Target{}, "invalid CreateTargetRequest.PayloadType: value must be one of the defined enum values"},
 		{"too long a timeout", `{"name":"n","restCall":{},"timeout":"270.000000001s","endpoint":"x"}`, action.Target{}, "invalid CreateTargetRequest.Timeout: value must be inside range [0s, 4m30s]"},
 		{"a negative timeout", `{"name":"n","restCall":{},"timeout":"-0.1s","endpoint":"x"}`, action.Target{}, "invalid CreateTargetRequest.Timeout: value must be inside range [0s, 4m30s]"},
-		{"no endpoint", `{"name":"n","restCall":{},"timeout":"1s"}`, action.Target{}, "invalid CreateTargetRequest.Endpoint: value length must be between 1 and 2048 runes, inclusive"},
+		{"no endpoint is for the command to refuse", `{"name":"n","restCall":{},"timeout":"1s"}`, action.Target{Name: "n", Type: action.Call, Timeout: time.Second}, ""},
 		{"a long endpoint", `{"name":"n","restCall":{},"timeout":"1s","endpoint":"` + strings.Repeat("x", 2049) + `"}`, action.Target{}, "invalid CreateTargetRequest.Endpoint: value length must be between 1 and 2048 runes, inclusive"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -152,10 +152,9 @@ func TestTargetChange(t *testing.T) {
 		{"async", `{"id":"t","restAsync":{}}`, action.TargetChange{Type: &action.TargetTypeChange{Type: action.Async}}, ""},
 		{"a week of overlap", `{"id":"t","expirationSigningKey":"604800s"}`, action.TargetChange{RotateKey: wait(168 * time.Hour)}, ""},
 		{"no timeout is for the command to refuse", `{"id":"t","timeout":"0s"}`, action.TargetChange{Timeout: wait(0)}, ""},
-		{"no id", `{}`, action.TargetChange{}, "invalid UpdateTargetRequest.Id: value length must be between 1 and 200 runes, inclusive"},
 		{"a long id", `{"id":"` + strings.Repeat("x", 201) + `"}`, action.TargetChange{}, "invalid UpdateTargetRequest.Id: value length must be between 1 and 200 runes, inclusive"},
-		{"an empty name", `{"id":"t","name":""}`, action.TargetChange{}, "invalid UpdateTargetRequest.Name: value length must be between 1 and 1000 runes, inclusive"},
-		{"an empty endpoint", `{"id":"t","endpoint":""}`, action.TargetChange{}, "invalid UpdateTargetRequest.Endpoint: value length must be between 1 and 2048 runes, inclusive"},
+		{"empty texts are for the command to refuse", `{"id":"t","name":"","endpoint":""}`, action.TargetChange{Name: ptr(""), Endpoint: ptr("")}, ""},
+		{"a long name", `{"id":"t","name":"` + strings.Repeat("x", 1001) + `"}`, action.TargetChange{}, "invalid UpdateTargetRequest.Name: value length must be between 1 and 1000 runes, inclusive"},
 		{"too long a timeout", `{"id":"t","timeout":"271s"}`, action.TargetChange{}, "invalid UpdateTargetRequest.Timeout: value must be inside range [0s, 4m30s]"},
 		{"more than a week of overlap", `{"id":"t","expirationSigningKey":"604801s"}`, action.TargetChange{}, "invalid UpdateTargetRequest.ExpirationSigningKey: value must be inside range [0s, 168h0m0s]"},
 		{"an unknown payload type", `{"id":"t","payloadType":4}`, action.TargetChange{}, "invalid UpdateTargetRequest.PayloadType: value must be one of the defined enum values"},

@@ -80,6 +80,9 @@ func (f *targetFace) DeleteTarget(ctx context.Context, r *actionv2.DeleteTargetR
 	if err != nil {
 		return nil, err
 	}
+	if r.GetId() == "" {
+		return nil, errDeleteNoID
+	}
 	if err := checkLength("DeleteTargetRequest", "Id", r.GetId(), 1, maxID); err != nil {
 		return nil, err
 	}

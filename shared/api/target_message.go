@@ -7,7 +7,15 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/errs"
 	actionv2 "github.com/callout-dev/callout/shared/gen/zitadel/action/v2"
+)
+
+// What the commands refuse under ids of their own, though the bounds of the messages would do it too (actions-v2.md section 3.5). An empty
+// name of an update and an empty endpoint are left to the domain.
+var (
+	errUpdateNoID = errs.New(errs.InvalidArgument, "COMMAND-zqibgg0wwh", "ID missing")
+	errDeleteNoID = errs.New(errs.InvalidArgument, "COMMAND-obqos2l3no", "ID missing")
 )
 
 // Bounds of the messages' texts, in characters (actions-v2.md section 1.3).
@@ -40,7 +48,7 @@ func newTarget(r *actionv2.CreateTargetRequest, maxEndpoint int) (action.Target,
 	if err := checkDuration(message, "Timeout", r.GetTimeout(), 0, action.MaxTimeout); err != nil {
 		return action.Target{}, err
 	}
-	if err := checkLength(message, "Endpoint", r.GetEndpoint(), 1, maxEndpoint); err != nil {
+	if err := checkGiven(message, "Endpoint", r.GetEndpoint(), maxEndpoint); err != nil {
 		return action.Target{}, err
 	}
 	t := action.Target{Name: r.GetName(), Timeout: r.GetTimeout().AsDuration(), Endpoint: r.GetEndpoint(), PayloadType: payload}
@@ -58,25 +66,24 @@ func newTarget(r *actionv2.CreateTargetRequest, maxEndpoint int) (action.Target,
 func targetChange(r *actionv2.UpdateTargetRequest, maxEndpoint int) (action.TargetChange, error) {
 	const message = "UpdateTargetRequest"
 	var c action.TargetChange
+	if r.GetId() == "" {
+		return c, errUpdateNoID
+	}
 	if err := checkLength(message, "Id", r.GetId(), 1, maxID); err != nil {
 		return c, err
 	}
-	if r.Name != nil {
-		if err := checkLength(message, "Name", r.GetName(), 1, maxName); err != nil {
-			return c, err
-		}
-		c.Name = r.Name
+	if err := checkGiven(message, "Name", r.GetName(), maxName); err != nil {
+		return c, err
 	}
+	c.Name = r.Name
 	if err := checkDuration(message, "Timeout", r.Timeout, 0, action.MaxTimeout); err != nil {
 		return c, err
 	}
 	c.Timeout = duration(r.Timeout)
-	if r.Endpoint != nil {
-		if err := checkLength(message, "Endpoint", r.GetEndpoint(), 1, maxEndpoint); err != nil {
-			return c, err
-		}
-		c.Endpoint = r.Endpoint
+	if err := checkGiven(message, "Endpoint", r.GetEndpoint(), maxEndpoint); err != nil {
+		return c, err
 	}
+	c.Endpoint = r.Endpoint
 	if err := checkDuration(message, "ExpirationSigningKey", r.ExpirationSigningKey, 0, action.MaxKeyOverlap); err != nil {
 		return c, err
 	}

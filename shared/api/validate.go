@@ -24,6 +24,14 @@ func checkLength(message, field, value string, low, high int) error {
 	return nil
 }
 
+// checkGiven is checkLength from 1 on, for a field whose emptiness the domain refuses under an id.
+func checkGiven(message, field, value string, high int) error {
+	if value == "" {
+		return nil
+	}
+	return checkLength(message, field, value, 1, high)
+}
+
 func checkMaxLength(message, field, value string, high int) error {
 	if utf8.RuneCountInString(value) > high {
 		return invalid(message, field, fmt.Sprintf("value length must be at most %d runes", high))
