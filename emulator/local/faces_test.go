@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -120,7 +121,15 @@ func (i *installation) overREST(t *testing.T, version, token, method, request st
 		}
 	}
 	var body []byte
-	if verb != http.MethodGet && verb != http.MethodDelete && len(fields) > 0 {
+	switch {
+	case len(fields) == 0:
+	case verb == http.MethodGet || verb == http.MethodDelete:
+		query := url.Values{}
+		for name, value := range fields {
+			query.Set(name, fmt.Sprint(value))
+		}
+		path += "?" + query.Encode()
+	default:
 		body, _ = json.Marshal(fields)
 	}
 	response, answer := i.post(t, verb, "/"+version+"/actions/"+path, token, "application/json", body)
@@ -174,14 +183,18 @@ func saidByConnect(t *testing.T, response *http.Response, answer []byte) said {
 func overGRPC(t *testing.T, conn *grpc.ClientConn, service, token, method, request string) said {
 	t.Helper()
 	in, out := messages(t, service, method, request)
-	ctx := t.Context()
-	if token != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
-	}
-	if err := conn.Invoke(ctx, "/"+service+"/"+method, in, out); err != nil {
+	if err := conn.Invoke(withBearer(t.Context(), token), "/"+service+"/"+method, in, out); err != nil {
 		return saidStatus(t, status.Convert(err).Proto())
 	}
 	return saidMessage(t, out)
+}
+
+// withBearer sends a token with each call; none for "".
+func withBearer(ctx context.Context, token string) context.Context {
+	if token == "" {
+		return ctx
+	}
+	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
 }
 
 // overWeb speaks gRPC-Web by hand: one frame of a message, and one of trailers.
@@ -323,17 +336,32 @@ func (i *installation) post(t *testing.T, verb, path, token, contentType string,
 	return response, answer
 }
 
-// onEachFace runs a test on every face, of one installation that is empty each time.
+// onEachFace runs a test on every face, of one installation whose database is empty each time.
 func onEachFace(t *testing.T, test func(t *testing.T, f face, token string)) {
 	inBubble(t, nil, func(t *testing.T, i *installation) {
 		token := i.token(t, "admin")
 		for _, f := range i.faces(t) {
 			test(t, f, token)
-			for _, target := range list(f.do(t, token, "ListTargets", `{}`), "targets") {
-				f.do(t, token, "DeleteTarget", fmt.Sprintf(`{"id":%q}`, target["id"]))
-			}
+			i.clear(t)
 		}
 	})
+}
+
+// clear empties the database.
+func (i *installation) clear(t *testing.T) {
+	t.Helper()
+	url := "http://" + i.Info.Firestore + "/emulator/v1/projects/" + i.Info.Project + "/databases/(default)/documents"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := i.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status, err)
+	}
 }
 
 // list is a repeated message of an answer.
