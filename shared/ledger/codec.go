@@ -119,6 +119,10 @@ func encodeAttempt(a action.Attempt) *fields {
 	return f
 }
 
+// deliveryMask is all fields of a delivery. Saving one leaves alone any other: what a newer version put there.
+var deliveryMask = &firestorepb.DocumentMask{FieldPaths: []string{"event", "target", "type", "state", "attempts", "before", "follows", "waits",
+	"unblocks", "held", "shard", "reason", "lane", "due", "created", "changed", "expireAt"}}
+
 func decodeDelivery(doc *firestorepb.Document) (action.Delivery, error) {
 	f := &fields{values: doc.GetFields()}
 	d := action.Delivery{

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,18 @@ func TestValveRoundTrip(t *testing.T) {
 		got, err := decodeValve(stored(t, documents+"valves/t1", encodeValve(v)))
 		if diff := cmp.Diff(v, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
+		}
+	}
+}
+
+// TestMasksAreWhole: a field that is not in its mask would never be saved again.
+func TestMasksAreWhole(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fields map[string]*firestorepb.Value
+		mask   *firestorepb.DocumentMask
+	}{"delivery": {encodeDelivery(fullDelivery()), deliveryMask}, "valve": {encodeValve(fullValve()), valveMask}} {
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(tt.fields)), slices.Sorted(slices.Values(tt.mask.GetFieldPaths()))); diff != "" {
+			t.Errorf("%s (-fields +mask):\n%s", name, diff)
 		}
 	}
 }

@@ -105,6 +105,7 @@ func (l *Ledger) Save(ctx context.Context, seen Version, d action.Delivery) erro
 func (l *Ledger) replace(seen Version, d action.Delivery) *firestorepb.Write {
 	return &firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: l.deliveryName(seen.Instance, seen.ID), Fields: encodeDelivery(d)}},
+		UpdateMask:      deliveryMask,
 		CurrentDocument: &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_UpdateTime{UpdateTime: seen.updated}},
 	}
 }

@@ -165,6 +165,7 @@ func (l *Ledger) DeleteEvent(ctx context.Context, instance action.InstanceID, ke
 	event.Body, event.Erased = nil, true
 	if err := l.commit(ctx, "delete event", &firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: l.eventName(instance, key), Fields: encodeEvent(event)}},
+		UpdateMask:      &firestorepb.DocumentMask{FieldPaths: []string{"payload", "erased"}},
 		CurrentDocument: &firestorepb.Precondition{ConditionType: &firestorepb.Precondition_Exists{Exists: true}},
 	}); err != nil {
 		return err

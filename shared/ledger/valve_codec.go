@@ -24,6 +24,9 @@ func encodeValve(v action.Valve) map[string]*firestorepb.Value {
 	return f.values
 }
 
+// valveMask is all fields of a valve. Saving one leaves alone any other: what a newer version put there.
+var valveMask = &firestorepb.DocumentMask{FieldPaths: []string{"state", "reason", "since", "rate", "waitMillis", "next", "judged", "idle", "lastGood", "lastBad"}}
+
 func decodeValve(doc *firestorepb.Document) (action.Valve, error) {
 	f := &fields{values: doc.GetFields()}
 	v := action.Valve{

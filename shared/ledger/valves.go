@@ -101,6 +101,7 @@ func (l *Ledger) SaveValve(ctx context.Context, seen ValveVersion, v action.Valv
 	const operation = "save valve"
 	write := &firestorepb.Write{
 		Operation:       &firestorepb.Write_Update{Update: &firestorepb.Document{Name: l.valveName(seen.Instance, seen.Target), Fields: encodeValve(v)}},
+		UpdateMask:      valveMask,
 		CurrentDocument: seen.condition(),
 	}
 	if v.State == seen.State && v.Reason == seen.Reason {
