@@ -202,10 +202,14 @@ func TestOccurrence(t *testing.T) {
 	wantRefusal(t, err, "", "created_at is not a valid time")
 }
 
+// FuzzCondition: what is read as a condition is written as the same one, and what may also be set comes back from its id, which is what is
+// stored.
 func FuzzCondition(f *testing.F) {
-	for _, text := range []string{`{"request":{"method":"/a.B/C"}}`, `{"event":{"group":"user.*"}}`, `{"function":{"name":"f"}}`, `{"response":{"all":true}}`} {
+	for _, text := range []string{`{"request":{"method":"/a.B/C"}}`, `{"event":{"group":"user.*"}}`, `{"function":{"name":"f"}}`, `{"response":{"all":true}}`,
+		`{"response":{"service":"a.B"}}`, `{"event":{"event":"a.b.c"}}`, `{"event":{"group":"a.*.*"}}`, `{"request":{"service":"/a.B/C"}}`, `{"event":{"all":false}}`} {
 		f.Add([]byte(text))
 	}
+	names := action.NewCatalogue(action.Namespaces)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m := &actionv2.Condition{}
 		if protojson.Unmarshal(text, m) != nil {
@@ -218,8 +222,11 @@ func FuzzCondition(f *testing.F) {
 			}
 			return
 		}
-		if again, err := condition(conditionMessage(c)); c.Scope != action.Group && (err != nil || again != c) {
+		if again, err := condition(conditionMessage(c)); (c.Scope != action.Group || names.Check(c) == nil) && (err != nil || again != c) {
 			t.Errorf("%+v became %+v, %v", c, again, err)
+		}
+		if again, err := action.ParseExecutionID(c.ID()); names.Check(c) == nil && (err != nil || again != c) {
+			t.Errorf("%+v became %+v by its id %s, %v", c, again, c.ID(), err)
 		}
 	})
 }
