@@ -194,7 +194,7 @@ func TestTargetUpdateRefused(t *testing.T) {
 		before := w.targets.get("alpha")
 		w.fails(2, []string{"target", "update", "alpha"}, "what to change")
 		w.fails(2, []string{"target", "update", "alpha", "--type", "async", "--interrupt"}, "--interrupt")
-		w.fails(1, []string{"target", "update", "alpha", "--name", ""}, "UpdateTargetRequest.Name")
+		w.fails(1, []string{"target", "update", "alpha", "--name", ""}, "Target is invalid")
 		w.fails(1, []string{"target", "update", "alpha", "--timeout", "5m"}, "UpdateTargetRequest.Timeout")
 		if diff := cmp.Diff(before, w.targets.get("alpha")); diff != "" {
 			t.Errorf("changed (-before +after):\n%s", diff)
