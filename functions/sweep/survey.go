@@ -31,6 +31,9 @@ func (s *Sweeper) survey(ctx context.Context) error {
 	if err := s.Removals.FinishRemovals(ctx); err != nil { // no delivery waits for it: the next survey tries again
 		s.Log.WarnContext(ctx, "removals of targets not finished yet", logging.Err, err)
 	}
+	if err := s.WebKeys.RotateOldWebKeys(ctx); err != nil { // the old one goes on signing: the next survey tries again
+		s.Log.ErrorContext(ctx, "web keys not rotated yet", logging.Err, err)
+	}
 	lanes, err := s.Ledger.Lanes(ctx, maxLanes)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package sweep is the function that is woken by ticks: it brings deliveries that are due back to the queue, turns the valves of targets in
-// trouble, publishes what the configuration's outbox still holds, and gives up what has no time left. Two of it at once do no harm: a
-// delivery is taken by a conditional update, and an event that is published twice is known by its id.
+// trouble, publishes what the configuration's outbox still holds, rotates web keys, and gives up what has no time left. Two of it at once do no
+// harm: a delivery is taken by a conditional update, an event that is published twice is known by its id, and keys are rotated in a transaction.
 package sweep
 
 import (
@@ -46,6 +46,11 @@ type Removals interface {
 	FinishRemovals(ctx context.Context) error
 }
 
+// WebKeys rotates those that have signed for long enough.
+type WebKeys interface {
+	RotateOldWebKeys(ctx context.Context) error
+}
+
 // Sweeper handles the ticks topic.
 type Sweeper struct {
 	Routes   Routes
@@ -53,6 +58,7 @@ type Sweeper struct {
 	Queue    *queue.Queue
 	Outbox   Outbox
 	Removals Removals
+	WebKeys  WebKeys
 	// Stopping ends a sweep that only waits; what comes due is for the next process then. Nil never does.
 	Stopping <-chan struct{}
 	Log      *slog.Logger

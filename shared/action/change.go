@@ -11,6 +11,7 @@ const (
 	ChangeExecution ChangeKind = "execution" // an execution was set; ID is an ExecutionID
 	ChangeValve     ChangeKind = "valve"     // the valve of a target was opened, moved or closed; ID is a TargetID
 	ChangeCatalogue ChangeKind = "catalogue" // a host's part of the catalogue was set or removed; ID is a HostName
+	ChangeWebKeys   ChangeKind = "webKeys"   // the web keys were rotated; ID is WebKeysID
 )
 
 // Change says that something is not as it was. Whoever keeps copies drops the one that is named here; what it became is not said.

@@ -23,7 +23,9 @@ import (
 	"github.com/callout-dev/callout/shared/call"
 	"github.com/callout-dev/callout/shared/catalogue"
 	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/keys"
 	"github.com/callout-dev/callout/shared/ledger"
+	"github.com/callout-dev/callout/shared/payload"
 	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/routing"
 	"github.com/callout-dev/callout/shared/seal"
@@ -57,11 +59,13 @@ type Clients struct {
 	Routes *routing.Router
 	// Catalogues are the names that may be conditions.
 	Catalogues *catalogue.Keeper
-	Queue      *queue.Queue
-	Guard      *auth.Guard
-	Push       *auth.PushGuard
-	Egress     *egress.Policy
-	Caller     call.Caller
+	// Keys are the web keys.
+	Keys   *keys.Keeper
+	Queue  *queue.Queue
+	Guard  *auth.Guard
+	Push   *auth.PushGuard
+	Egress *egress.Policy
+	Caller call.Caller
 	// Stopping is closed when the process begins to stop; nil never is.
 	Stopping <-chan struct{}
 
@@ -113,7 +117,7 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 		Verifier: auth.NewVerifier(c.Config.PushIssuer, c.Config.PushAudience, issuer),
 		Accounts: c.Config.PushAccounts,
 	}
-	c.Caller = call.Caller{Client: n.Targets, UserAgent: "Callout/" + Version}
+	c.Caller = call.Caller{Client: n.Targets, UserAgent: "Callout/" + Version, Payload: payload.Maker{Keys: c.Keys}}
 	if n.Targets == nil {
 		c.Caller.Client = egress.NewClient(c.Egress)
 	}
@@ -160,10 +164,12 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn) erro
 	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
 	c.Routes = routing.New(c.Store, c.Ledger, c.Log)
 	c.Catalogues = catalogue.New(c.Store, c.Config.Catalog, c.Log)
+	c.Keys = keys.New(c.Store, c.Log)
 	c.Ledger.OnChange = c.Routes.Forget
 	c.Store.OnChange = func(changes ...action.Change) {
 		c.Routes.Forget(changes...)
 		c.Catalogues.Forget(changes...)
+		c.Keys.Forget(changes...)
 	}
 	return nil
 }
