@@ -150,7 +150,7 @@ func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.De
 
 func (d *Deliverer) call(ctx context.Context, j job) call.Result {
 	return d.Caller.Call(ctx, call.Request{
-		Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(), Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
+		Instance: j.seen.Instance, Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(), Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
 	})
 }
 
@@ -158,6 +158,9 @@ func (d *Deliverer) call(ctx context.Context, j job) call.Result {
 func (d *Deliverer) conclude(ctx context.Context, j job, result call.Result) error {
 	if errors.Is(result.Cause, context.Canceled) {
 		return result.Cause // we are being stopped: nothing is known of the target
+	}
+	if result.Error == action.ErrorPayload && errs.Is(result.Cause, errs.Unavailable) {
+		return result.Cause // the database does not tell our keys: no failure of the target, and no attempt
 	}
 	a := action.Attempt{
 		Number: j.seen.Tried() + 1, Start: result.Start.UTC().Truncate(time.Microsecond), Took: result.Took,

@@ -39,10 +39,10 @@ func (o *Operations) Create(ctx context.Context, caller auth.Caller, t action.Ta
 	if err := t.Validate(); err != nil {
 		return action.Target{}, err
 	}
-	if err := served(t.PayloadType); err != nil {
+	if err := o.checkEndpoint(ctx, t.Endpoint, errCreateDenied); err != nil {
 		return action.Target{}, err
 	}
-	if err := o.checkEndpoint(ctx, t.Endpoint, errCreateDenied); err != nil {
+	if err := o.ensureKey(ctx, caller.Instance, t.PayloadType); err != nil {
 		return action.Target{}, err
 	}
 	key, err := action.NewSigningKey()
@@ -56,7 +56,7 @@ func (o *Operations) Create(ctx context.Context, caller auth.Caller, t action.Ta
 
 // Update changes a target; rotated says whether its signing key is a new one.
 func (o *Operations) Update(ctx context.Context, caller auth.Caller, id action.TargetID, c action.TargetChange) (action.Target, bool, error) {
-	if err := served(c.PayloadType); err != nil {
+	if err := o.ensureKey(ctx, caller.Instance, c.PayloadType); err != nil {
 		return action.Target{}, false, err
 	}
 	checked := "" // what a transaction tries again asks nobody again
@@ -113,12 +113,13 @@ func (o *Operations) shown(t action.Target) action.Target {
 	return t
 }
 
-// served refuses the forms of payload that cannot be made yet, rather than keep a target whose calls would all fail.
-func served(p action.PayloadType) error {
-	if p == action.PayloadJWT || p == action.PayloadJWE {
-		return errs.Newf(errs.Unimplemented, "payload type %s is not served by this version; leave it out or use JSON", p)
+// ensureKey makes the instance's first web key, where there is none, before there is a target whose payloads it signs.
+func (o *Operations) ensureKey(ctx context.Context, instance action.InstanceID, p action.PayloadType) error {
+	if p != action.PayloadJWT && p != action.PayloadJWE {
+		return nil
 	}
-	return nil
+	_, err := o.Store.AddWebKey(ctx, instance, action.WebKeys.None)
+	return err
 }
 
 // checkEndpoint refuses addresses that may not be called. A name that does not resolve is accepted, because the dial decides.

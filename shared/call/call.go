@@ -1,4 +1,5 @@
-// Package call calls one target once and says what happened. It neither retries nor records; a failure is a result, not an error.
+// Package call calls one target once and says what happened: it makes the body in the target's form, signs it and sends it. It neither retries
+// nor records; a failure is a result, not an error.
 package call
 
 import (
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/callout-dev/callout/shared/action"
+	"github.com/callout-dev/callout/shared/payload"
 	"github.com/callout-dev/callout/shared/signature"
 )
 
@@ -35,12 +37,16 @@ type Caller struct {
 	Client *http.Client
 	// UserAgent is the value of that header.
 	UserAgent string
+	// Payload makes the body of targets that want a JWT or a JWE.
+	Payload payload.Maker
 }
 
 // Request is one call.
 type Request struct {
-	Target action.Target
-	Body   []byte
+	Instance action.InstanceID
+	Target   action.Target
+	// Body is the JSON, which the target gets in its own form.
+	Body []byte
 	// WebhookID goes into the webhook-id header.
 	WebhookID string
 	// Delivery and Attempt are set for events only.
@@ -64,13 +70,19 @@ type Result struct {
 	Cut    bool
 	// RetryAfter is how long the target asked to be left alone, 0 if it did not.
 	RetryAfter time.Duration
-	// Cause is the network's word for the log; it may hold the endpoint.
+	// Cause is the network's word for the log, which may hold the endpoint, or why the body could not be made: then it is one of package
+	// payload, and nothing was sent.
 	Cause error
 }
 
-// Call sends the request and waits for the answer, for the target's timeout at the longest.
+// Call sends the request and waits for the answer, for the target's timeout at the longest. Making the body is not of that time: it is ours.
 func (c Caller) Call(ctx context.Context, r Request) Result {
+	var err error
+	r.Body, err = c.Payload.Make(ctx, r.Instance, r.Target, r.Body)
 	start := time.Now()
+	if err != nil {
+		return Result{Start: start, Outcome: action.Failed, Error: action.ErrorPayload, Cause: err}
+	}
 	ctx, cancel := context.WithTimeout(ctx, r.Target.Timeout)
 	defer cancel()
 	result := c.exchange(ctx, r, start)
