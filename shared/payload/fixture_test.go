@@ -57,7 +57,9 @@ var privateKeys = sync.OnceValue(func() map[string]crypto.Signer {
 })
 
 // keyKinds are the private keys that targets may have.
-func keyKinds() []string { return []string{"RSA 1024", "RSA 2048", "RSA 3072", "P-256", "P-384", "P-521"} }
+func keyKinds() []string {
+	return []string{"RSA 1024", "RSA 2048", "RSA 3072", "P-256", "P-384", "P-521"}
+}
 
 func signing() *web {
 	private := privateKeys()["signing"]
