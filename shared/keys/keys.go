@@ -123,11 +123,11 @@ func (k *Keeper) of(ctx context.Context, instance action.InstanceID) (action.Web
 		k.start(ctx, instance, e)
 		return e.keys, e.good, nil
 	}
-	f := k.start(ctx, instance, e)
+	f, known := k.start(ctx, instance, e), len(e.keys) > 0
 	var err error
 	if f != nil {
 		k.mu.Unlock()
-		err = wait(ctx, f, len(e.keys) > 0)
+		err = wait(ctx, f, known)
 		k.mu.Lock()
 	}
 	if len(e.keys) == 0 {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,12 +26,12 @@ type database struct {
 	keys  action.WebKeys
 	err   error
 	takes time.Duration
-	reads int
+	reads atomic.Int64
 }
 
 func (d *database) WebKeys(ctx context.Context, _ action.InstanceID, _ action.WebKeys) (action.WebKeys, error) {
+	d.reads.Add(1)
 	d.mu.Lock()
-	d.reads++
 	found, err, takes := d.keys, d.err, d.takes
 	d.mu.Unlock()
 	select {
@@ -98,17 +99,17 @@ func TestFreshness(t *testing.T) {
 		signs(t, k, "a")
 		d.rotate(t, "b")
 		time.Sleep(999 * time.Millisecond)
-		if published(t, k, 1); d.reads != 1 {
-			t.Errorf("%d reads within a second", d.reads)
+		if published(t, k, 1); d.reads.Load() != 1 {
+			t.Errorf("%d reads within a second", d.reads.Load())
 		}
 		d.set(func(d *database) { d.takes = 100 * time.Millisecond })
 		time.Sleep(501 * time.Millisecond)
-		if lasted := took(func() { published(t, k, 1) }); lasted != 0 || d.reads > 2 {
+		if lasted := took(func() { published(t, k, 1) }); lasted != 0 || d.reads.Load() > 2 {
 			t.Errorf("after 1.5 s somebody waited %v", lasted)
 		}
 		time.Sleep(101 * time.Millisecond)
-		if published(t, k, 2); d.reads != 2 {
-			t.Errorf("%d reads, want one beside", d.reads)
+		if published(t, k, 2); d.reads.Load() != 2 {
+			t.Errorf("%d reads, want one beside", d.reads.Load())
 		}
 		d.rotate(t, "c")
 		time.Sleep(2*time.Second + 1)
@@ -132,8 +133,8 @@ func TestManyAskOnce(t *testing.T) {
 			all.Go(func() { signs(t, k, "a") })
 		}
 		all.Wait()
-		if d.reads != 1 {
-			t.Errorf("%d reads", d.reads)
+		if d.reads.Load() != 1 {
+			t.Errorf("%d reads", d.reads.Load())
 		}
 	})
 }
@@ -162,9 +163,9 @@ func TestWithoutTheDatabase(t *testing.T) {
 		d.set(func(d *database) { d.err = down })
 		time.Sleep(time.Hour)
 		signs(t, k, "a")
-		reads := d.reads
+		reads := d.reads.Load()
 		signs(t, k, "a")
-		if d.reads != reads {
+		if d.reads.Load() != reads {
 			t.Error("a database that has just failed is asked at once")
 		}
 		d.set(func(d *database) { d.takes = time.Hour })
