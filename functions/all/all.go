@@ -9,6 +9,7 @@ import (
 	"github.com/callout-dev/callout/functions/dispatch"
 	"github.com/callout-dev/callout/functions/executions"
 	"github.com/callout-dev/callout/functions/invoke"
+	"github.com/callout-dev/callout/functions/keys"
 	"github.com/callout-dev/callout/functions/publish"
 	"github.com/callout-dev/callout/functions/sweep"
 	"github.com/callout-dev/callout/functions/targets"
@@ -26,6 +27,7 @@ func Functions() []host.Function {
 		deliver.Function(),
 		sweep.Function(),
 		deliveries.Function(),
+		keys.Function(),
 	}
 }
 

@@ -44,7 +44,7 @@ func (g *Guard) Authenticate(ctx context.Context, authorization, host string) (C
 	if err != nil {
 		return Caller{}, errToken.Because(err)
 	}
-	c := Caller{Subject: who.subject, Instance: g.instance(host), Roles: who.roles, granted: map[Permission]bool{}}
+	c := Caller{Subject: who.subject, Instance: g.Instance(host), Roles: who.roles, granted: map[Permission]bool{}}
 	for _, role := range who.roles {
 		for _, p := range g.Roles.Table[role] {
 			c.granted[p] = true
@@ -79,8 +79,8 @@ func (g *Guard) identify(ctx context.Context, token string) (identity, error) {
 	return g.Roles.identity(t.Subject, all)
 }
 
-// instance picks by the host as it came, and then without its port: "id.example.org:443" is no other tenant than "id.example.org".
-func (g *Guard) instance(host string) action.InstanceID {
+// Instance is the one of a request's host: it picks by the host as it came, and then without its port: "id.example.org:443" is no other tenant than "id.example.org".
+func (g *Guard) Instance(host string) action.InstanceID {
 	host = strings.ToLower(host)
 	if instance, ok := g.Instances[host]; ok {
 		return instance
