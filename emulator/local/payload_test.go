@@ -231,10 +231,6 @@ func TestKeyRotation(t *testing.T) {
 		if kids, _ := i.keySet(t, "a.example"); len(kids) != 0 {
 			t.Errorf("another instance has %v", kids)
 		}
-		settle(action.WebKeyAhead + action.WebKeyKept + 3*time.Second)
-		if after, _ := i.keySet(t, ""); len(after) != 1 || after[0] != kids[1] {
-			t.Errorf("after the first one's end %v are published", after)
-		}
 		var discovery map[string]any
 		response, text := i.post(t, http.MethodGet, "/.well-known/openid-configuration", "", "", nil)
 		if err := json.Unmarshal(text, &discovery); err != nil || discovery["issuer"] != i.Info.API || discovery["jwks_uri"] != i.Info.API+"/oauth/v2/keys" {

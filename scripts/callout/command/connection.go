@@ -27,6 +27,7 @@ type connection struct {
 	actions    actionv2connect.ActionServiceClient
 	deliveries calloutv1connect.DeliveryServiceClient
 	catalog    calloutv1connect.CatalogServiceClient
+	keys       calloutv1connect.KeyServiceClient
 	http       *http.Client
 }
 
@@ -47,6 +48,7 @@ func (a *app) connect(ctx context.Context) (*connection, error) {
 		actions:    actionv2connect.NewActionServiceClient(client, settings.API, options),
 		deliveries: calloutv1connect.NewDeliveryServiceClient(client, settings.API, options),
 		catalog:    calloutv1connect.NewCatalogServiceClient(client, settings.API, options),
+		keys:       calloutv1connect.NewKeyServiceClient(client, settings.API, options),
 	}, nil
 }
 

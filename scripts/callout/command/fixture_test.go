@@ -56,6 +56,7 @@ type world struct {
 	events     *eventList
 	deliveries *deliveryLog
 	catalog    *catalogList
+	webKeys    *webKeyRing
 	// before may answer a request to the API in its place.
 	before func(w http.ResponseWriter, r *http.Request) bool
 
@@ -71,7 +72,7 @@ func inWorld(t *testing.T, test func(w *world)) {
 		n := 0
 		w := &world{t: t, data: t.TempDir(), env: map[string]string{}, listeners: map[string]*memnet.Listener{},
 			targets: &targetList{}, executions: &executionList{}, events: &eventList{ids: map[string]bool{}}, deliveries: &deliveryLog{},
-			catalog: &catalogList{hosts: map[action.HostName]action.HostPart{}}}
+			catalog: &catalogList{hosts: map[action.HostName]action.HostPart{}}, webKeys: &webKeyRing{}}
 		i, err := issuer.Open(issuer.Config{URL: "http://" + issuerAddress, Audience: "callout", Dir: filepath.Join(w.data, "issuer"),
 			NewKey: func() (*rsa.PrivateKey, error) { n++; return keys[n%2], nil }})
 		if err != nil {
@@ -119,6 +120,10 @@ func (w *world) api() http.Handler {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	keys, err := border.ServeKeys(w.webKeys)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	events := border.ServeEvents(w.events, publish.Read)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		switch {
@@ -129,6 +134,8 @@ func (w *world) api() http.Handler {
 			deliveries.ServeHTTP(rw, r)
 		case strings.HasPrefix(r.URL.Path, "/callout.v1.CatalogService/"):
 			catalog.ServeHTTP(rw, r)
+		case strings.HasPrefix(r.URL.Path, "/callout.v1.KeyService/"), r.URL.Path == api.PathKeySet:
+			keys.ServeHTTP(rw, r)
 		case strings.Contains(r.URL.Path, "Execution"):
 			executions.ServeHTTP(rw, r)
 		default:

@@ -25,6 +25,11 @@ func (a *app) show(answer proto.Message, rows [][]string) error {
 		}
 		return a.showJSON(text)
 	}
+	return a.showTable(rows)
+}
+
+// showTable prints rows in columns.
+func (a *app) showTable(rows [][]string) error {
 	w := tabwriter.NewWriter(a.Out, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		cells := make([]string, len(row))
