@@ -9,8 +9,11 @@ package envelope
 import (
 	"context"
 	"crypto"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
@@ -89,8 +92,8 @@ func decrypt(body []byte, private map[string]crypto.PrivateKey) ([]byte, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w: no JWE of algorithms that are taken", ErrMalformed)
 	}
-	if object.Header.ExtraHeaders[jose.HeaderContentType] != "JWT" {
-		return nil, fmt.Errorf("%w: its cty is not JWT", ErrMalformed)
+	if object.Header.ExtraHeaders[jose.HeaderContentType] != "JWT" || isCompressed(string(body)) {
+		return nil, fmt.Errorf("%w: its cty is not JWT, or it is compressed", ErrMalformed)
 	}
 	key, ok := private[object.Header.KeyID]
 	if !ok {
@@ -104,4 +107,14 @@ func decrypt(body []byte, private map[string]crypto.PrivateKey) ([]byte, error) 
 		return nil, ErrMismatch
 	}
 	return token, nil
+}
+
+// isCompressed says whether a JWE would grow when it is opened. Callout's do not.
+func isCompressed(body string) bool {
+	first, _, _ := strings.Cut(body, ".")
+	text, err := base64.RawURLEncoding.DecodeString(first)
+	var header struct {
+		Zip any `json:"zip"`
+	}
+	return err != nil || json.Unmarshal(text, &header) != nil || header.Zip != nil
 }
