@@ -3,6 +3,9 @@ package call_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +27,8 @@ import (
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/call"
 	"github.com/callout-dev/callout/shared/egress"
+	"github.com/callout-dev/callout/shared/signature"
+	"github.com/callout-dev/callout/shared/signature/envelope"
 )
 
 // inBubble serves handler in memory, in a bubble of virtual time, and calls it.
@@ -102,6 +107,59 @@ func TestWhatATargetReceives(t *testing.T) {
 		}
 		if got.Header.Get("Callout-Delivery") != "" || got.Header.Get("Callout-Attempt") != "" || got.Header.Get("Traceparent") == trace {
 			t.Errorf("a call that is no delivery has %v", got.Header)
+		}
+	})
+}
+
+// webKey signs, or is not there.
+type webKey struct {
+	key *ecdsa.PrivateKey
+	err error
+}
+
+func (w webKey) Signing(context.Context, action.InstanceID) (action.WebKey, error) {
+	return action.WebKey{ID: "w1", Algorithm: "ES256", Private: action.Hide(w.key)}, w.err
+}
+
+// TestBodyInTheTargetsForm: headers sign what is sent, whatever its form; what cannot be made is not sent.
+func TestBodyInTheTargetsForm(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *http.Request
+	var body []byte
+	handler := func(_ http.ResponseWriter, r *http.Request) {
+		got = r
+		body, _ = io.ReadAll(r.Body)
+	}
+	inBubble(t, handler, func(t *testing.T, c call.Caller) {
+		request := call.Request{Target: target(), Body: []byte(`{"a":1}`), WebhookID: "m"}
+		request.Target.PayloadType = action.PayloadJWT
+		c.Payload.Keys = webKey{key: key}
+		if result := c.Call(t.Context(), request); result.Outcome != action.Success {
+			t.Fatalf("%+v", result)
+		}
+		if err := signature.Verify(got.Header, []string{string(request.Target.SigningKey())}, time.Now(), 0, body); err != nil {
+			t.Error(err)
+		}
+		keys := envelope.KeySet{"w1": {Public: &key.PublicKey, Algorithm: "ES256"}}
+		if payload, err := envelope.VerifyJWT(t.Context(), body, keys); string(payload) != `{"a":1}` || got.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s as %s, %v", payload, got.Header.Get("Content-Type"), err)
+		}
+		got = nil
+		request.Target.PayloadType = action.PayloadJWE // and no public key
+		refused := c.Call(t.Context(), request)
+		down := errors.New("the database is down")
+		c.Payload.Keys, request.Target.PayloadType = webKey{err: down}, action.PayloadJWT
+		failed := c.Call(t.Context(), request)
+		for _, result := range []call.Result{refused, failed} {
+			if result.Outcome != action.Failed || result.Error != action.ErrorPayload || result.Status != 0 || result.Start.IsZero() || got != nil {
+				t.Errorf("%+v", result)
+			}
+		}
+		if !errors.Is(failed.Cause, down) || !strings.Contains(refused.Cause.Error(), "EXEC-2n8fhs7g") {
+			t.Errorf("causes are %v and %v", refused.Cause, failed.Cause)
 		}
 	})
 }
