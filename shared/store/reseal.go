@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// resealPage is how many targets are read at once, and sealed anew in one transaction.
+	// resealPage is how many documents are read at once, and sealed anew in one transaction.
 	resealPage = 100
 	// A database that fails is asked again that often, and left alone for that long before.
 	resealTries = 5
@@ -33,7 +33,7 @@ type Reseal struct {
 
 // Resealed is what was found and done.
 type Resealed struct {
-	Targets int
+	Documents int
 	// Keys counts the values by the id of the key that they were found under; "" is for what is no sealed value.
 	Keys map[string]int
 	// Unreadable are those that did not open.
@@ -46,33 +46,58 @@ type Resealed struct {
 // What it has come to is told with an error too.
 //
 // Nothing but the sealed texts is written, and nothing goes into the feed of changes: the secrets are what they were, so that no copy that
-// anybody keeps is out of date. A transaction for each page conflicts with whoever changes one of its targets at the same time, so that
+// anybody keeps is out of date. A transaction for each page conflicts with whoever changes one of its documents at the same time, so that
 // neither's work is lost. What is written meanwhile by a process whose first key is the old one may stay under that: the next run finds it.
 func (s *Store) Reseal(ctx context.Context, r Reseal) (Resealed, error) {
 	result := Resealed{Keys: map[string]int{}}
 	all, err := retry(ctx, func() ([]action.InstanceID, error) { return s.allInstances(ctx) })
+	if err != nil {
+		return result, err
+	}
 	for _, instance := range all {
-		if err = s.resealInstance(ctx, instance, r, &result); err != nil {
-			break
+		for _, f := range sealedFields() {
+			if err := s.resealField(ctx, instance, f, r, &result); err != nil {
+				return result, err
+			}
 		}
 	}
-	return result, err
+	return result, nil
 }
 
-func (s *Store) resealInstance(ctx context.Context, instance action.InstanceID, r Reseal, result *Resealed) error {
+// sealedField is where documents of a collection have sealed values: each in a map of a list.
+type sealedField struct {
+	collection, field string
+	// place is what a value is sealed for; entry is the map that it stands in.
+	place func(instance action.InstanceID, document string, entry map[string]any) string
+}
+
+// sealedFields are all there are.
+func sealedFields() []sealedField {
+	return []sealedField{
+		{targets, "signingKeys", func(instance action.InstanceID, document string, _ map[string]any) string {
+			return place(instance, action.TargetID(document))
+		}},
+		{webKeys, "keys", func(instance action.InstanceID, _ string, entry map[string]any) string {
+			id, _ := entry["id"].(string)
+			return webKeyPlace(instance, action.WebKeyID(id))
+		}},
+	}
+}
+
+func (s *Store) resealField(ctx context.Context, instance action.InstanceID, f sealedField, r Reseal, result *Resealed) error {
 	var last *firestore.DocumentSnapshot
 	for {
-		page, err := retry(ctx, func() ([]*firestore.DocumentSnapshot, error) { return s.sealedAfter(ctx, instance, last) })
+		page, err := retry(ctx, func() ([]*firestore.DocumentSnapshot, error) { return s.sealedAfter(ctx, instance, f, last) })
 		if err != nil {
 			return err
 		}
-		stale := s.survey(page, r, result)
+		stale := s.surveySealed(page, f, r, result)
 		if !r.DryRun && len(stale) > 0 {
-			if _, err := retry(ctx, func() (any, error) { return nil, s.reseal(ctx, stale) }); err != nil {
+			if _, err := retry(ctx, func() (any, error) { return nil, s.reseal(ctx, f, stale) }); err != nil {
 				return err
 			}
 		}
-		if r.Progress != nil {
+		if r.Progress != nil && len(page) > 0 {
 			r.Progress(*result)
 		}
 		if len(page) < resealPage {
@@ -109,10 +134,10 @@ func (s *Store) allInstances(ctx context.Context) ([]action.InstanceID, error) {
 	return found, mapError("list instances", err)
 }
 
-// sealedAfter reads the sealed values of a page of targets, in the order of their names; nil is for the first page.
-func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID,
+// sealedAfter reads the sealed values of a page of documents, in the order of their names; nil is for the first page.
+func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID, f sealedField,
 	last *firestore.DocumentSnapshot) ([]*firestore.DocumentSnapshot, error) {
-	q := s.collection(instance, targets).Select(signingKeys).OrderBy(firestore.DocumentID, firestore.Asc).Limit(resealPage)
+	q := s.collection(instance, f.collection).Select(f.field).OrderBy(firestore.DocumentID, firestore.Asc).Limit(resealPage)
 	if last != nil {
 		q = q.StartAfter(last)
 	}
@@ -122,14 +147,12 @@ func (s *Store) sealedAfter(ctx context.Context, instance action.InstanceID,
 	return page, mapError("read sealed values", err)
 }
 
-const signingKeys = "signingKeys"
-
-// survey counts the values of a page, tells of those that do not open, and gives the targets of which some are to be sealed anew.
-func (s *Store) survey(page []*firestore.DocumentSnapshot, r Reseal, result *Resealed) (stale []*firestore.DocumentRef) {
+// surveySealed counts the values of a page, tells of those that do not open, and gives the documents of which some are to be sealed anew.
+func (s *Store) surveySealed(page []*firestore.DocumentSnapshot, f sealedField, r Reseal, result *Resealed) (stale []*firestore.DocumentRef) {
 	for _, snapshot := range page {
-		result.Targets++
+		result.Documents++
 		before := result.Stale
-		_, values := s.sealedIn(snapshot)
+		_, values := s.sealedIn(snapshot, f)
 		for _, v := range values {
 			result.Keys[seal.KeyID(v.text)]++
 			switch {
@@ -149,8 +172,8 @@ func (s *Store) survey(page []*firestore.DocumentSnapshot, r Reseal, result *Res
 	return stale
 }
 
-// reseal seals the values of some targets anew in one transaction.
-func (s *Store) reseal(ctx context.Context, refs []*firestore.DocumentRef) error {
+// reseal seals the values of some documents anew in one transaction.
+func (s *Store) reseal(ctx context.Context, f sealedField, refs []*firestore.DocumentRef) error {
 	return s.transact(ctx, "reseal", func(_ context.Context, tx *firestore.Transaction) error {
 		snapshots, err := tx.GetAll(refs)
 		if err != nil {
@@ -160,7 +183,7 @@ func (s *Store) reseal(ctx context.Context, refs []*firestore.DocumentRef) error
 			if !snapshot.Exists() { // removed meanwhile
 				continue
 			}
-			field, values := s.sealedIn(snapshot)
+			field, values := s.sealedIn(snapshot, f)
 			changed := false
 			for _, v := range values {
 				if v.stale() { // one that does not open was told of, or will be by the next run
@@ -171,7 +194,7 @@ func (s *Store) reseal(ctx context.Context, refs []*firestore.DocumentRef) error
 			if !changed {
 				continue
 			}
-			if err := tx.Update(snapshot.Ref, []firestore.Update{{Path: signingKeys, Value: field}}); err != nil {
+			if err := tx.Update(snapshot.Ref, []firestore.Update{{Path: f.field, Value: field}}); err != nil {
 				return err
 			}
 		}
@@ -192,11 +215,11 @@ func (v sealedValue) stale() bool { return v.err == nil && v.fresh != v.text }
 
 var errNoSealed = errors.New("there is something else where a sealed value should be")
 
-// sealedIn gives the field that holds a target's sealed values, and these: their entries are parts of the field. It reads no more than
+// sealedIn gives the field that holds a document's sealed values, and these: their entries are parts of the field. It reads no more than
 // that, so that what it does not know stays as it is.
-func (s *Store) sealedIn(snapshot *firestore.DocumentSnapshot) (field any, values []sealedValue) {
-	field, err := snapshot.DataAt(signingKeys)
-	if err != nil || field == nil { // a target without keys
+func (s *Store) sealedIn(snapshot *firestore.DocumentSnapshot, f sealedField) (field any, values []sealedValue) {
+	field, err := snapshot.DataAt(f.field)
+	if err != nil || field == nil { // a document without secrets
 		return nil, nil
 	}
 	entries, ok := field.([]any)
@@ -211,7 +234,7 @@ func (s *Store) sealedIn(snapshot *firestore.DocumentSnapshot) (field any, value
 			values = append(values, sealedValue{err: errNoSealed})
 			continue
 		}
-		fresh, err := s.sealer.Reseal(place(instance, action.TargetID(id)), text)
+		fresh, err := s.sealer.Reseal(f.place(instance, id, entry), text)
 		values = append(values, sealedValue{entry, text, fresh, err})
 	}
 	return field, values

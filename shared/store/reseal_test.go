@@ -261,13 +261,13 @@ func TestResealBrokenOff(t *testing.T) {
 		next := s.with(t, nextKey+","+sealKey)
 		ctx, cancel := context.WithCancel(t.Context())
 		var seen []int
-		result, err := next.Reseal(ctx, Reseal{Progress: func(r Resealed) { seen = append(seen, r.Targets); cancel() }})
-		if err == nil || result.Targets != resealPage || !slices.Equal(seen, []int{resealPage}) {
+		result, err := next.Reseal(ctx, Reseal{Progress: func(r Resealed) { seen = append(seen, r.Documents); cancel() }})
+		if err == nil || result.Documents != resealPage || !slices.Equal(seen, []int{resealPage}) {
 			t.Fatalf("broken off: %+v, %v, %v", result, seen, err)
 		}
 		seen = nil
-		result, err = next.Reseal(t.Context(), Reseal{Progress: func(r Resealed) { seen = append(seen, r.Targets) }})
-		want := Resealed{Targets: n, Keys: map[string]int{"k2": resealPage, "k1": n - resealPage}, Stale: n - resealPage}
+		result, err = next.Reseal(t.Context(), Reseal{Progress: func(r Resealed) { seen = append(seen, r.Documents) }})
+		want := Resealed{Documents: n, Keys: map[string]int{"k2": resealPage, "k1": n - resealPage}, Stale: n - resealPage}
 		if diff := cmp.Diff(want, result); diff != "" || err != nil || !slices.Equal(seen, []int{resealPage, 2 * resealPage, n}) {
 			t.Errorf("run again: %v, %v (-want +got):\n%s", seen, err, diff)
 		}
@@ -335,4 +335,22 @@ func TestResealAgainstRotation(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestResealWebKeys: they are opened with the new key alone then, and are the same keys.
+func TestResealWebKeys(t *testing.T) {
+	s := open(t, nil)
+	before, err := s.AddWebKey(t.Context(), here, func(k action.WebKeys, _ time.Time) bool { return len(k) == 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, unreadable := s.with(t, nextKey+","+sealKey).reseals(t, false)
+	want := Resealed{Documents: 1, Keys: map[string]int{"k1": 1}, Stale: 1}
+	if diff := cmp.Diff(want, result); diff != "" || len(unreadable) > 0 {
+		t.Error(diff, unreadable)
+	}
+	after, err := s.with(t, nextKey).WebKeys(t.Context(), here, nil)
+	if err != nil || len(after) != 1 || after[0].Err != nil || after[0].ID != before[0].ID || !after[0].Signs.Equal(before[0].Signs) {
+		t.Errorf("%+v, %v", after, err)
+	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/callout-dev/callout/shared/store"
 )
 
-// resealLine is after how many targets a line says how far it has come.
+// resealLine is after how many documents a line says how far it has come.
 const resealLine = 5000
 
 func (a *app) resealCommand() *cobra.Command {
@@ -28,7 +28,7 @@ func (a *app) resealCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reseal",
 		Short: "Seal all secrets at rest anew under the first of CALLOUT_SEAL_KEYS",
-		Long: `Seal all secrets at rest, the targets' signing keys, anew under the first of CALLOUT_SEAL_KEYS. It works on the database and
+		Long: `Seal all secrets at rest, the signing keys of targets and the web keys of instances, anew under the first of CALLOUT_SEAL_KEYS. It works on the database and
 not through the API, and reads the environment of the functions: GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE, CALLOUT_SEAL_KEYS, and
 FIRESTORE_EMULATOR_HOST for a server on this machine. It can be broken off and run again, while everything else runs on.
 
@@ -60,13 +60,13 @@ func (a *app) reseal(ctx context.Context, dryRun bool) error {
 			fmt.Fprintf(a.Err, "callout: %s\n", terminal.Line(document+": "+err.Error()))
 		},
 		Progress: func(r store.Resealed) {
-			if r.Targets >= next {
-				fmt.Fprintf(a.Err, "%d targets read\n", r.Targets)
-				next = r.Targets + resealLine
+			if r.Documents >= next {
+				fmt.Fprintf(a.Err, "%d documents read\n", r.Documents)
+				next = r.Documents + resealLine
 			}
 		},
 	})
-	if err == nil || result.Targets > 0 { // what fails at once has nothing to count
+	if err == nil || result.Documents > 0 { // what fails at once has nothing to count
 		err = errors.Join(err, a.showReseal(result, dryRun))
 	}
 	if ctx.Err() != nil {
@@ -102,12 +102,12 @@ func (a *app) database(ctx context.Context) (*env.Clients, error) {
 func (a *app) showReseal(r store.Resealed, dryRun bool) error {
 	if a.forMachines() {
 		text, err := json.Marshal(struct {
-			Targets    int            `json:"targets"`
+			Documents  int            `json:"documents"`
 			Keys       map[string]int `json:"keys"`
 			Stale      int            `json:"stale"`
 			Unreadable int            `json:"unreadable"`
 			DryRun     bool           `json:"dryRun"`
-		}{r.Targets, r.Keys, r.Stale, r.Unreadable, dryRun})
+		}{r.Documents, r.Keys, r.Stale, r.Unreadable, dryRun})
 		if err != nil {
 			return err
 		}
@@ -128,6 +128,6 @@ func (a *app) showReseal(r store.Resealed, dryRun bool) error {
 	if dryRun {
 		done = "to be sealed anew"
 	}
-	_, err := fmt.Fprintf(a.Out, "%d targets, %d values %s, %d cannot be opened\n", r.Targets, r.Stale, done, r.Unreadable)
+	_, err := fmt.Fprintf(a.Out, "%d documents, %d values %s, %d cannot be opened\n", r.Documents, r.Stale, done, r.Unreadable)
 	return err
 }

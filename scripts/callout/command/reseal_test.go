@@ -77,26 +77,26 @@ func TestReseal(t *testing.T) {
 			return ""
 		}
 		install(t, data, sealK1, func(i installed) {
-			wantResult(t, i.reseal(), result{out: "KEY ID  VALUES FOUND\n0 targets, 0 values sealed anew, 0 cannot be opened\n"})
+			wantResult(t, i.reseal(), result{out: "KEY ID  VALUES FOUND\n0 documents, 0 values sealed anew, 0 cannot be opened\n"})
 			i.ok("target", "create", "--name", "a", "--endpoint", "http://127.0.0.1:9000/")
 			i.ok("target", "create", "--name", "b", "--endpoint", "http://127.0.0.1:9000/")
 			created = keyOf(i)
-			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk1      2\n2 targets, 0 values to be sealed anew, 0 cannot be opened\n"})
+			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk1      2\n2 documents, 0 values to be sealed anew, 0 cannot be opened\n"})
 		})
 		install(t, data, sealK1+","+sealK2, func(i installed) { keyOf(i) })
 		install(t, data, sealK2+","+sealK1, func(i installed) {
 			keyOf(i)
-			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk1      2\n2 targets, 2 values to be sealed anew, 0 cannot be opened\n"})
+			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk1      2\n2 documents, 2 values to be sealed anew, 0 cannot be opened\n"})
 			i.ok("target", "rotate", "b", "--grace", "1h")
-			wantResult(t, i.reseal(), result{out: "KEY ID  VALUES FOUND\nk1      1\nk2      2\n2 targets, 1 values sealed anew, 0 cannot be opened\n"})
-			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk2      3\n2 targets, 0 values to be sealed anew, 0 cannot be opened\n"})
+			wantResult(t, i.reseal(), result{out: "KEY ID  VALUES FOUND\nk1      1\nk2      2\n2 documents, 1 values sealed anew, 0 cannot be opened\n"})
+			wantResult(t, i.reseal("--dry-run"), result{out: "KEY ID  VALUES FOUND\nk2      3\n2 documents, 0 values to be sealed anew, 0 cannot be opened\n"})
 			if key := keyOf(i); key != created {
 				t.Errorf("the signing key is %q, and was %q", key, created)
 			}
 			without := i
 			without.environ = []string{"GOOGLE_CLOUD_PROJECT=" + local.Project, "FIRESTORE_EMULATOR_HOST=127.0.0.1:8081", "CALLOUT_SEAL_KEYS=" + sealK1}
 			got := without.reseal("-o", "json")
-			want := "{\n  \"targets\": 2,\n  \"keys\": {\n    \"k2\": 3\n  },\n  \"stale\": 0,\n  \"unreadable\": 3,\n  \"dryRun\": false\n}\n"
+			want := "{\n  \"documents\": 2,\n  \"keys\": {\n    \"k2\": 3\n  },\n  \"stale\": 0,\n  \"unreadable\": 3,\n  \"dryRun\": false\n}\n"
 			if got.code != command.ExitFailed || got.out != want {
 				t.Errorf("without the key: %+v", got)
 			}
