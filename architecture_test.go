@@ -118,7 +118,8 @@ var homes = []home{
 	{dependency: "github.com/coreos/go-oidc/v3", in: []string{"shared/auth"}},
 	{dependency: "golang.org/x/oauth2", in: []string{"shared/auth", "shared/env", "shared/hook"}},
 	{dependency: "github.com/caarlos0/env/v11", in: []string{"shared/env"}},
-	{dependency: "github.com/hashicorp/golang-lru/v2", in: []string{"functions/deliver", "shared/auth"}},
+	{dependency: "github.com/hashicorp/golang-lru/v2", in: []string{"functions/deliver", "shared/auth", "shared/api", "shared/store"}},
+	{dependency: "golang.org/x/net", in: []string{"shared/engine"}},
 	{dependency: "golang.org/x/time", in: []string{"shared/auth"}},
 	{dependency: "golang.org/x/sync", in: []string{"shared", "functions"}}, // as good as the standard library
 }

@@ -14,7 +14,7 @@ func Embedded(c *env.Clients, instance action.InstanceID) api.Embedded {
 
 func operations(c *env.Clients) *Operations {
 	return &Operations{
-		Types: c.Catalogues,
+		Messages: api.NewMessages(c.Catalogues),
 		Engine: engine.Engine{
 			Routes: c.Routes, Caller: c.Caller, Queue: c.Queue.PublishAddressed, Headers: c.Config.ForwardHeaders, Log: c.Log,
 		},

@@ -6,11 +6,9 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
-
-	lru "github.com/hashicorp/golang-lru/v2"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/errs"
@@ -47,15 +45,13 @@ type Keeper struct {
 	mode  action.CatalogueMode
 	log   *slog.Logger
 
-	types *lru.Cache[typesOf, *protoregistry.Files]
-
 	mu    sync.Mutex
 	known map[action.InstanceID]*entry
 }
 
 // New makes a keeper.
 func New(hosts Hosts, mode action.CatalogueMode, log *slog.Logger) *Keeper {
-	return &Keeper{hosts: hosts, mode: mode, log: log, types: newTypes(), known: map[action.InstanceID]*entry{}}
+	return &Keeper{hosts: hosts, mode: mode, log: log, known: map[action.InstanceID]*entry{}}
 }
 
 // entry is an instance. The keeper's lock guards it.
@@ -173,4 +169,31 @@ func (k *Keeper) Forget(changes ...action.Change) {
 		e.looked = time.Time{}
 		e.wrote++
 	}
+}
+
+// Describer finds the host that has described a method's messages; false where none has. FullMethod is /package.Service/Method.
+func (k *Keeper) Describer(ctx context.Context, instance action.InstanceID, fullMethod string) (action.HostVersion, bool, error) {
+	service, _, _ := strings.Cut(strings.TrimPrefix(fullMethod, "/"), "/")
+	view, err := k.Of(ctx, instance)
+	if err != nil {
+		return action.HostVersion{}, false, err
+	}
+	for _, h := range view.Hosts {
+		_, described := slices.BinarySearch(h.Described, service)
+		_, has := slices.BinarySearch(h.Names.Methods, fullMethod)
+		if described && has {
+			return h.HostVersion, true, nil
+		}
+	}
+	return action.HostVersion{}, false, nil
+}
+
+// Types gives the FileDescriptorSet, with all imports, in which a host's messages are: NotFound if it was replaced since the last look, and
+// then Describer finds the new one.
+func (k *Keeper) Types(ctx context.Context, instance action.InstanceID, v action.HostVersion) ([]byte, error) {
+	set, err := k.hosts.HostTypes(ctx, instance, v)
+	if errs.Is(err, errs.NotFound) {
+		k.Forget(action.Change{Instance: instance, Kind: action.ChangeCatalogue})
+	}
+	return set, err
 }

@@ -8,9 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/descriptorpb"
-
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/catalogue"
 	"github.com/callout-dev/callout/shared/errs"
@@ -145,51 +142,30 @@ func TestKnownNamesHoldWhileTheDatabaseFails(t *testing.T) {
 	})
 }
 
-// described is a set of one file with the service a.A, whose method M takes a message of that name.
-func described(t *testing.T, input string) []byte {
-	t.Helper()
-	raw, err := proto.Marshal(&descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{{
-		Name: new("a.proto"), Package: new("a"), Syntax: new("proto3"), MessageType: []*descriptorpb.DescriptorProto{{Name: new(input)}},
-		Service: []*descriptorpb.ServiceDescriptorProto{{Name: new("A"), Method: []*descriptorpb.MethodDescriptorProto{
-			{Name: new("M"), InputType: new(".a." + input), OutputType: new(".a." + input)},
-		}}},
-	}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
 func TestTypesOfAMethod(t *testing.T) {
 	inBubble(t, func(t *testing.T, h *hosts, k *catalogue.Keeper) {
 		plain := action.HostNames{HostVersion: action.HostVersion{Host: "a", Version: "1"}, Names: action.Names{Methods: []string{"/a.A/M", "/b.B/M"}}}
 		typed := action.HostNames{HostVersion: action.HostVersion{Host: "b", Version: "1"}, Names: action.Names{Methods: []string{"/a.A/M", "/c.C/M"}}, Described: []string{"a.A"}}
 		h.all = []action.HostNames{plain, typed}
-		h.types[typed.HostVersion] = described(t, "First")
-		input := func(method string) string {
-			found, err := k.Method(t.Context(), here, method)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if found == nil {
-				return ""
-			}
-			return string(found.Input().FullName())
-		}
-		for method, want := range map[string]string{"/a.A/M": "a.First", "/a.A/N": "", "/b.B/M": "", "/c.C/M": "", "/zitadel.action.v2.ActionService/CreateTarget": "", "": ""} {
-			if got := input(method); got != want {
-				t.Errorf("%s: %q, want %q", method, got, want)
+		h.types[typed.HostVersion] = []byte("first")
+		for method, want := range map[string]bool{"/a.A/M": true, "/a.A/N": false, "/b.B/M": false, "/c.C/M": false, "/zitadel.action.v2.ActionService/CreateTarget": false, "": false} {
+			host, ok, err := k.Describer(t.Context(), here, method)
+			if ok != want || ok && host != typed.HostVersion || err != nil {
+				t.Errorf("%s: %v %t, %v", method, host, ok, err)
 			}
 		}
-		delete(h.types, typed.HostVersion) // once read they are kept
-		if got := input("/a.A/M"); got != "a.First" {
-			t.Errorf("read again: %q", got)
+		if set, err := k.Types(t.Context(), here, typed.HostVersion); string(set) != "first" || err != nil {
+			t.Errorf("%q, %v", set, err)
 		}
-		typed.Version = "2" // replaced meanwhile
-		h.all, h.types[typed.HostVersion] = []action.HostNames{plain, typed}, described(t, "Second")
-		time.Sleep(2 * time.Second)
-		if got := input("/a.A/M"); got != "a.Second" {
-			t.Errorf("after it was replaced: %q", got)
+		old := typed.HostVersion
+		delete(h.types, old) // replaced meanwhile
+		typed.Version = "2"
+		h.all, h.types[typed.HostVersion] = []action.HostNames{plain, typed}, []byte("second")
+		if _, err := k.Types(t.Context(), here, old); !errs.Is(err, errs.NotFound) {
+			t.Errorf("types that were replaced: %v", err)
+		}
+		if host, _, err := k.Describer(t.Context(), here, "/a.A/M"); host != typed.HostVersion || err != nil {
+			t.Errorf("after it was replaced: %v, %v", host, err)
 		}
 	})
 }
