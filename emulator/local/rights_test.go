@@ -152,8 +152,10 @@ func TestWhatIsNotServed(t *testing.T) {
 			{"POST", "/v2/actions/nothing", 404, notFound}, {"POST", "/v2/actions/targets/x/nothing", 404, notFound},
 			{"GET", "/v2/actions/executions/nothing", 404, notFound},
 			// v2beta has no public keys, and its early forms are not served, nor is v3alpha.
-			{"POST", "/v2beta/actions/targets/x/publickeys", 404, notFound}, {"POST", "/v2beta/actions/targets/x/publickeys/search", 404, notFound},
-			{"POST", "/v2beta/actions/targets/x/publickeys/y/activate", 404, notFound}, {"DELETE", "/v2beta/actions/targets/x/publickeys/y", 404, notFound},
+			{"POST", "/v2beta/actions/targets/x/publickeys", 404, notFound},
+			{"POST", "/v2beta/actions/targets/x/publickeys/search", 404, notFound},
+			{"POST", "/v2beta/actions/targets/x/publickeys/y/activate", 404, notFound},
+			{"DELETE", "/v2beta/actions/targets/x/publickeys/y", 404, notFound},
 			{"POST", "/v2beta/actions/executions/_search", 404, notFound},
 		} {
 			response, answer := i.post(t, tt.verb, tt.path, token, "application/json", []byte("{}"))
@@ -175,10 +177,12 @@ func TestWhatIsNotServed(t *testing.T) {
 					}
 				}
 				response, _ := i.post(t, "POST", "/"+service+"/"+method, token, "application/grpc-web+proto", make([]byte, 5))
-				if got := response.Header.Get("Grpc-Status") + " " + response.Header.Get("Grpc-Message"); response.StatusCode != http.StatusOK || got != "12 "+want {
+				got := response.Header.Get("Grpc-Status") + " " + response.Header.Get("Grpc-Message")
+				if response.StatusCode != http.StatusOK || got != "12 "+want {
 					t.Errorf("%s over gRPC-Web: %d %v", method, response.StatusCode, response.Header)
 				}
-				err := conn.Invoke(withBearer(t.Context(), token), "/"+service+"/"+method, &actionv2.GetTargetRequest{}, &actionv2.GetTargetResponse{})
+				in, out := &actionv2.GetTargetRequest{}, &actionv2.GetTargetResponse{}
+				err := conn.Invoke(withBearer(t.Context(), token), "/"+service+"/"+method, in, out)
 				checkStatus(t, err, codes.Unimplemented, want, "")
 			}
 		}

@@ -46,7 +46,11 @@ func (c Condition) ID() ExecutionID {
 	case Group:
 		return ExecutionID(string(c.Kind) + "/" + c.Name + groupSuffix)
 	default:
-		return ExecutionID(string(c.Kind) + "/" + strings.TrimPrefix(c.Name, "/"))
+		name := c.Name
+		if c.Kind == Request || c.Kind == Response {
+			name = strings.TrimPrefix(name, "/") // a method's
+		}
+		return ExecutionID(string(c.Kind) + "/" + name)
 	}
 }
 

@@ -60,6 +60,8 @@ func FuzzParseExecutionID(f *testing.F) {
 	}
 	f.Add("event/a.*.*")
 	f.Add("request//a/b")
+	f.Add("event//")
+	f.Add("function//a/")
 	f.Fuzz(func(t *testing.T, id string) {
 		c, err := action.ParseExecutionID(action.ExecutionID(id))
 		if err == nil && string(c.ID()) != id {
