@@ -19,7 +19,7 @@ import (
 const catalogService = "callout.v1.CatalogService"
 
 // catalogREST is what the CatalogService's methods are over REST.
-func (i *installation) catalogREST(t *testing.T, token, method, request string) said {
+func (i *installation) catalogREST(t *testing.T, h header, method, request string) said {
 	t.Helper()
 	var fields map[string]any
 	if err := json.Unmarshal([]byte(request), &fields); err != nil {
@@ -36,31 +36,13 @@ func (i *installation) catalogREST(t *testing.T, token, method, request string) 
 	default:
 		body, _ = json.Marshal(fields)
 	}
-	response, answer := i.post(t, verb, path, token, "application/json", body)
-	var refusal struct{ Code codes.Code }
-	if response.StatusCode != http.StatusOK {
-		if err := json.Unmarshal(answer, &refusal); err != nil || refusal.Code == 0 {
-			t.Fatalf("%s: %d %s", method, response.StatusCode, answer)
-		}
-	}
-	return said{refusal.Code, response.StatusCode, compact(t, answer)}
+	response, answer := i.post(t, verb, path, h, "application/json", body)
+	return saidByREST(t, response, answer)
 }
 
 // catalogFaces are the service's protocols.
 func (i *installation) catalogFaces(t *testing.T) []face {
-	conn := i.grpcConn(t)
-	return []face{
-		{"REST", "v1", i.catalogREST},
-		{"Connect", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overConnect(t, catalogService, token, method, request)
-		}},
-		{"gRPC", "v1", func(t *testing.T, token, method, request string) said {
-			return overGRPC(t, conn, catalogService, token, method, request)
-		}},
-		{"gRPC-Web", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overWeb(t, catalogService, token, method, request)
-		}},
-	}
+	return append([]face{{"REST", "v1", i.catalogREST}}, i.procedures(t, catalogService, "v1")...)
 }
 
 func texts(values any) (all []string) {

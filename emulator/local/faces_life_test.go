@@ -331,7 +331,7 @@ func TestKeysAreActivatedByPUTToo(t *testing.T) {
 		for _, verb := range []string{"PUT", "POST"} {
 			for _, act := range []string{"deactivate", "activate"} {
 				path := placed.Replace("/v2/actions/targets/TARGET/publickeys/INACTIVE/" + act)
-				if response, answer := i.post(t, verb, path, token, "application/json", nil); response.StatusCode != 200 || !strings.Contains(string(answer), "changeDate") {
+				if response, answer := i.post(t, verb, path, bearer(token), "application/json", nil); response.StatusCode != 200 || !strings.Contains(string(answer), "changeDate") {
 					t.Errorf("%s %s: %d %s", verb, act, response.StatusCode, answer)
 				}
 			}

@@ -35,12 +35,57 @@ type said struct {
 	code   codes.Code
 	status int // over HTTP; 200 for gRPC
 	json   string
+	header http.Header // of an error, with its trailers
 }
 
-// face is one version of the API over one protocol. A method is called with the JSON of its request.
+// outcome is what a caller learns, the same in every protocol.
+type outcome struct {
+	Code        codes.Code
+	Message, ID string
+}
+
+func (s said) outcome(t *testing.T) outcome {
+	t.Helper()
+	var e struct {
+		Message string
+		Details []struct {
+			ID    string
+			Debug struct{ ID string } // Connect's
+		}
+	}
+	if err := json.Unmarshal([]byte(s.json), &e); err != nil {
+		t.Fatalf("%s: %v", s.json, err)
+	}
+	if s.code == codes.OK {
+		return outcome{}
+	}
+	o := outcome{Code: s.code, Message: e.Message}
+	for _, d := range e.Details {
+		o.ID = d.ID + d.Debug.ID
+	}
+	return o
+}
+
+// header goes with a request over any protocol; Host among it is the host that it names.
+type header map[string]string
+
+// bearer is the header of a token; none for "".
+func bearer(token string) header {
+	if token == "" {
+		return nil
+	}
+	return header{"authorization": "Bearer " + token}
+}
+
+// face is one version of a service over one protocol. A method is called with the JSON of its request.
 type face struct {
 	protocol, version string
-	call              func(t *testing.T, token, method, request string) said
+	send              func(t *testing.T, h header, method, request string) said
+}
+
+func (f face) call(t *testing.T, token, method, request string) said {
+	t.Helper()
+	return f.send(t, bearer(token), method, request)
 }
 
 func (f face) String() string { return f.version + " over " + f.protocol }
@@ -69,31 +114,37 @@ func (s said) fields(t *testing.T) map[string]any {
 	return fields
 }
 
-// faces are all versions over all protocols.
+// faces are all versions of the Action API over all protocols.
 func (i *installation) faces(t *testing.T) []face {
-	conn := i.grpcConn(t)
+	t.Helper()
 	var all []face
 	for _, version := range []string{"v2", "v2beta"} {
-		service := "zitadel.action." + version + ".ActionService"
-		all = append(all,
-			face{"REST", version, func(t *testing.T, token, method, request string) said {
-				return i.overREST(t, version, token, method, request)
-			}},
-			face{"Connect", version, func(t *testing.T, token, method, request string) said {
-				return i.overConnect(t, service, token, method, request)
-			}},
-			face{"Connect proto", version, func(t *testing.T, token, method, request string) said {
-				return i.overConnectProto(t, service, token, method, request)
-			}},
-			face{"gRPC", version, func(t *testing.T, token, method, request string) said {
-				return overGRPC(t, conn, service, token, method, request)
-			}},
-			face{"gRPC-Web", version, func(t *testing.T, token, method, request string) said {
-				return i.overWeb(t, service, token, method, request)
-			}},
-		)
+		all = append(all, face{"REST", version, func(t *testing.T, h header, method, request string) said {
+			return i.overREST(t, version, h, method, request)
+		}})
+		all = append(all, i.procedures(t, "zitadel.action."+version+".ActionService", version)...)
 	}
 	return all
+}
+
+// procedures are a service over all protocols but REST.
+func (i *installation) procedures(t *testing.T, service, version string) []face {
+	t.Helper()
+	conn := i.grpcConn(t)
+	return []face{
+		{"Connect", version, func(t *testing.T, h header, method, request string) said {
+			return i.overConnect(t, service, h, method, request)
+		}},
+		{"Connect proto", version, func(t *testing.T, h header, method, request string) said {
+			return i.overConnectProto(t, service, h, method, request)
+		}},
+		{"gRPC", version, func(t *testing.T, h header, method, request string) said {
+			return overGRPC(t, conn, service, h, method, request)
+		}},
+		{"gRPC-Web", version, func(t *testing.T, h header, method, request string) said {
+			return i.overWeb(t, service, h, method, request)
+		}},
+	}
 }
 
 // routes are the REST paths (actions-v2.md section 1.1).
@@ -107,7 +158,7 @@ var routes = map[string]string{
 	"ListExecutionMethods": "GET executions/methods", "ListExecutionServices": "GET executions/services",
 }
 
-func (i *installation) overREST(t *testing.T, version, token, method, request string) said {
+func (i *installation) overREST(t *testing.T, version string, h header, method, request string) said {
 	t.Helper()
 	verb, path, _ := strings.Cut(routes[method], " ")
 	var fields map[string]any
@@ -132,34 +183,40 @@ func (i *installation) overREST(t *testing.T, version, token, method, request st
 	default:
 		body, _ = json.Marshal(fields)
 	}
-	response, answer := i.post(t, verb, "/"+version+"/actions/"+path, token, "application/json", body)
-	var refusal struct{ Code codes.Code }
-	if response.StatusCode != http.StatusOK {
-		if err := json.Unmarshal(answer, &refusal); err != nil || refusal.Code == 0 {
-			t.Fatalf("%s: %d %s", method, response.StatusCode, answer)
-		}
-	}
-	return said{refusal.Code, response.StatusCode, compact(t, answer)}
+	response, answer := i.post(t, verb, "/"+version+"/actions/"+path, h, "application/json", body)
+	return saidByREST(t, response, answer)
 }
 
-func (i *installation) overConnect(t *testing.T, service, token, method, request string) said {
+// saidByREST reads an answer of the gateway.
+func saidByREST(t *testing.T, response *http.Response, answer []byte) said {
 	t.Helper()
-	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/json", []byte(request))
+	var refusal struct{ Code codes.Code }
+	if response.StatusCode >= http.StatusMultipleChoices {
+		if err := json.Unmarshal(answer, &refusal); err != nil || refusal.Code == 0 {
+			t.Fatalf("%s: %d %s", response.Request.URL.Path, response.StatusCode, answer)
+		}
+	}
+	return said{refusal.Code, response.StatusCode, compact(t, answer), response.Header}
+}
+
+func (i *installation) overConnect(t *testing.T, service string, h header, method, request string) said {
+	t.Helper()
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, h, "application/json", []byte(request))
 	if response.StatusCode == http.StatusOK {
-		return said{codes.OK, 200, compact(t, answer)}
+		return said{codes.OK, 200, compact(t, answer), nil}
 	}
 	return saidByConnect(t, response, answer)
 }
 
 // overConnectProto sends binary messages; errors are JSON all the same.
-func (i *installation) overConnectProto(t *testing.T, service, token, method, request string) said {
+func (i *installation) overConnectProto(t *testing.T, service string, h header, method, request string) said {
 	t.Helper()
 	in, out := messages(t, service, method, request)
 	wire, err := proto.Marshal(in)
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/proto", wire)
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, h, "application/proto", wire)
 	if response.StatusCode != http.StatusOK {
 		return saidByConnect(t, response, answer)
 	}
@@ -177,28 +234,30 @@ func saidByConnect(t *testing.T, response *http.Response, answer []byte) said {
 	if err := json.Unmarshal(answer, &refusal); err != nil || code.UnmarshalJSON([]byte(strconv.Quote(strings.ToUpper(refusal.Code)))) != nil {
 		t.Fatalf("%s: %d %s", response.Request.URL.Path, response.StatusCode, answer)
 	}
-	return said{code, response.StatusCode, compact(t, answer)}
+	return said{code, response.StatusCode, compact(t, answer), response.Header}
 }
 
-func overGRPC(t *testing.T, conn *grpc.ClientConn, service, token, method, request string) said {
+func overGRPC(t *testing.T, conn *grpc.ClientConn, service string, h header, method, request string) said {
 	t.Helper()
 	in, out := messages(t, service, method, request)
-	if err := conn.Invoke(withBearer(t.Context(), token), "/"+service+"/"+method, in, out); err != nil {
-		return saidStatus(t, status.Convert(err).Proto())
+	var trailer metadata.MD
+	if err := conn.Invoke(h.outgoing(t.Context()), "/"+service+"/"+method, in, out, grpc.Trailer(&trailer)); err != nil {
+		header := http.Header{}
+		for name, values := range trailer {
+			header[http.CanonicalHeaderKey(name)] = values
+		}
+		return saidStatus(t, status.Convert(err).Proto(), header)
 	}
 	return saidMessage(t, out)
 }
 
-// withBearer sends a token with each call; none for "".
-func withBearer(ctx context.Context, token string) context.Context {
-	if token == "" {
-		return ctx
-	}
-	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+// outgoing is a context of gRPC's with the header.
+func (h header) outgoing(ctx context.Context) context.Context {
+	return metadata.NewOutgoingContext(ctx, metadata.New(h))
 }
 
 // overWeb speaks gRPC-Web by hand: one frame of a message, and one of trailers.
-func (i *installation) overWeb(t *testing.T, service, token, method, request string) said {
+func (i *installation) overWeb(t *testing.T, service string, h header, method, request string) said {
 	t.Helper()
 	in, out := messages(t, service, method, request)
 	wire, err := proto.Marshal(in)
@@ -206,7 +265,7 @@ func (i *installation) overWeb(t *testing.T, service, token, method, request str
 		t.Fatal(err)
 	}
 	frame := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(wire))), wire...)
-	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, token, "application/grpc-web+proto", frame)
+	response, answer := i.post(t, http.MethodPost, "/"+service+"/"+method, h, "application/grpc-web+proto", frame)
 	trailers := response.Header.Clone()
 	for len(answer) >= 5 {
 		flag, length := answer[0], binary.BigEndian.Uint32(answer[1:5])
@@ -239,17 +298,17 @@ func (i *installation) overWeb(t *testing.T, service, token, method, request str
 		t.Fatalf("%s: %d %v", method, response.StatusCode, trailers)
 	}
 	s.Code, s.Message = int32(code), message
-	return saidStatus(t, s)
+	return saidStatus(t, s, trailers)
 }
 
-func saidStatus(t *testing.T, s *spb.Status) said {
+func saidStatus(t *testing.T, s *spb.Status, header http.Header) said {
 	t.Helper()
-	return said{codes.Code(s.GetCode()), 200, asJSON(t, s)}
+	return said{codes.Code(s.GetCode()), 200, asJSON(t, s), header}
 }
 
 func saidMessage(t *testing.T, m proto.Message) said {
 	t.Helper()
-	return said{codes.OK, 200, asJSON(t, m)}
+	return said{codes.OK, 200, asJSON(t, m), nil}
 }
 
 func asJSON(t *testing.T, m proto.Message) string {
@@ -314,16 +373,17 @@ func addUnknown(m protoreflect.Message) {
 }
 
 // post sends a request of any verb.
-func (i *installation) post(t *testing.T, verb, path, token, contentType string, body []byte) (*http.Response, []byte) {
+func (i *installation) post(t *testing.T, verb, path string, h header, contentType string, body []byte) (*http.Response, []byte) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), verb, i.Info.API+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", contentType)
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
+	for name, value := range h {
+		request.Header.Set(name, value)
 	}
+	request.Host = h["Host"]
 	response, err := i.client.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -1,10 +1,8 @@
 package local_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +21,7 @@ import (
 type tenant struct {
 	t      *testing.T
 	i      *installation
-	header map[string]string
+	header header
 }
 
 // call is one procedure by Connect: its HTTP status, and the answer without white space.
@@ -36,25 +34,8 @@ func (c tenant) call(procedure string, body map[string]any) (int, string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, c.i.Info.API+procedure, bytes.NewReader(text))
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/json")
-	response, err := (&http.Client{Transport: say{c.header, c.i.client.Transport}}).Do(r)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, answer); err != nil {
-		c.t.Fatalf("%s: %q", procedure, answer)
-	}
-	return response.StatusCode, compact.String()
+	response, answer := c.i.post(c.t, http.MethodPost, procedure, c.header, "application/json", text)
+	return response.StatusCode, compact(c.t, answer)
 }
 
 func (c tenant) must(procedure string, body map[string]any) map[string]any {
@@ -84,7 +65,7 @@ func TestInstancesAreApart(t *testing.T) {
 		b := newBench(t, i, func(int, received) int { return http.StatusInternalServerError })
 		authorization := "Bearer " + i.token(t, "admin")
 		at := func(host string) tenant {
-			return tenant{t, i, map[string]string{"authorization": authorization, "Host": host}}
+			return tenant{t, i, header{"authorization": authorization, "Host": host}}
 		}
 		owner := at("a.example")
 		condition := map[string]any{"event": map[string]any{"event": "order.created"}}

@@ -175,7 +175,7 @@ func (b *bench) ask(t *testing.T, a releasedAnswer) json.RawMessage {
 	if a.Body != nil {
 		body, _ = json.Marshal(a.Body)
 	}
-	response, answer := b.post(t, a.Verb, a.Path, b.token(t, "admin"), "application/json", body)
+	response, answer := b.post(t, a.Verb, a.Path, bearer(b.token(t, "admin")), "application/json", body)
 	if response.StatusCode != http.StatusOK {
 		t.Fatalf("%s %s: %d %s", a.Verb, a.Path, response.StatusCode, answer)
 	}

@@ -158,7 +158,7 @@ func TestWhatIsNotServed(t *testing.T) {
 			{"DELETE", "/v2beta/actions/targets/x/publickeys/y", 404, notFound},
 			{"POST", "/v2beta/actions/executions/_search", 404, notFound},
 		} {
-			response, answer := i.post(t, tt.verb, tt.path, token, "application/json", []byte("{}"))
+			response, answer := i.post(t, tt.verb, tt.path, bearer(token), "application/json", []byte("{}"))
 			if got := compact(t, answer); response.StatusCode != tt.status || got != tt.want {
 				t.Errorf("%s %s: %d %s", tt.verb, tt.path, response.StatusCode, got)
 			}
@@ -171,18 +171,18 @@ func TestWhatIsNotServed(t *testing.T) {
 			for _, method := range methods {
 				want := service + " has no method " + method
 				for _, encoding := range []string{"json", "proto"} {
-					response, answer := i.post(t, "POST", "/"+service+"/"+method, token, "application/"+encoding, nil)
+					response, answer := i.post(t, "POST", "/"+service+"/"+method, bearer(token), "application/"+encoding, nil)
 					if got := compact(t, answer); response.StatusCode != 404 || got != `{"code":"not_found","message":"`+want+`"}` {
 						t.Errorf("%s over Connect in %s: %d %s", method, encoding, response.StatusCode, got)
 					}
 				}
-				response, _ := i.post(t, "POST", "/"+service+"/"+method, token, "application/grpc-web+proto", make([]byte, 5))
+				response, _ := i.post(t, "POST", "/"+service+"/"+method, bearer(token), "application/grpc-web+proto", make([]byte, 5))
 				got := response.Header.Get("Grpc-Status") + " " + response.Header.Get("Grpc-Message")
 				if response.StatusCode != http.StatusOK || got != "12 "+want {
 					t.Errorf("%s over gRPC-Web: %d %v", method, response.StatusCode, response.Header)
 				}
 				in, out := &actionv2.GetTargetRequest{}, &actionv2.GetTargetResponse{}
-				err := conn.Invoke(withBearer(t.Context(), token), "/"+service+"/"+method, in, out)
+				err := conn.Invoke(bearer(token).outgoing(t.Context()), "/"+service+"/"+method, in, out)
 				checkStatus(t, err, codes.Unimplemented, want, "")
 			}
 		}

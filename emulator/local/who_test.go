@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,14 +19,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/client/profile"
 	"golang.org/x/oauth2"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/callout-dev/callout/emulator/local"
-	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
-	actionv2 "github.com/callout-dev/callout/shared/gen/zitadel/action/v2"
 )
 
 var apiScopes = []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"}
@@ -142,27 +138,20 @@ func TestWhoIsLetIn(t *testing.T) {
 			{"another scheme", "Basic YWRtaW46YWRtaW4=", invalid},
 			{"the scheme alone", "Bearer", invalid},
 		}
-		request := &actionv2.CreateTargetRequest{TargetType: &actionv2.CreateTargetRequest_RestAsync{RestAsync: &actionv2.RESTAsync{}},
-			Timeout: durationpb.New(time.Second), Endpoint: "https://192.0.2.1/"}
-		calls := protocols[actionv2.CreateTargetRequest, actionv2.CreateTargetResponse](t, i, actionv2.ActionService_CreateTarget_FullMethodName, request)
+		faces := i.faces(t)[:5] // v2
 		targets := 0
 		check := func(t *testing.T, authorization string, want outcome) {
 			t.Helper()
-			header := map[string]string{}
+			h := header{}
 			if authorization != "" {
-				header["authorization"] = authorization
+				h["authorization"] = authorization
 			}
-			for name, call := range calls {
+			for _, f := range faces {
 				targets++
-				request.Name = fmt.Sprint("target ", targets)
-				if _, err := call(header); learned(err) != want {
-					t.Errorf("%s: got %+v", name, learned(err))
+				request := fmt.Sprintf(`{"name":"target %d","restAsync":{},"timeout":"1s","endpoint":"https://192.0.2.1/"}`, targets)
+				if got := f.send(t, h, "CreateTarget", request).outcome(t); got != want {
+					t.Errorf("%s: got %+v", f, got)
 				}
-			}
-			targets++
-			body := fmt.Sprintf(`{"name":"target %d","restAsync":{},"timeout":"1s","endpoint":"https://192.0.2.1/"}`, targets)
-			if got, _ := i.byREST(t, "POST", "/v2/actions/targets", body, header); got != want {
-				t.Errorf("rest: got %+v", got)
 			}
 		}
 		for _, tt := range tests {
@@ -182,48 +171,52 @@ func TestRateLimit(t *testing.T) {
 		c.Environ = []string{"CALLOUT_RATE_LIMITS=publish=2/m", "CALLOUT_INSTANCES=b.example=b"}
 	}
 	inBubble(t, limited, func(t *testing.T, i *installation) {
-		calls := protocols[calloutv1.PublishRequest, calloutv1.PublishResponse](t, i, calloutv1.EventService_Publish_FullMethodName,
-			&calloutv1.PublishRequest{Events: []*calloutv1.Event{{EventType: "order.created"}}})
 		over := outcome{Code: codes.ResourceExhausted, Message: "over the limit of 2/m calls of one caller; try again later"}
-		header := map[string]string{"authorization": "Bearer " + i.token(t, "admin")}
-		account := map[string]string{"authorization": "Bearer " + i.serviceAccountToken(t, apiScopes...)}
-		for name, call := range calls {
+		const event = `{"event_type":"order.created"}`
+		h := bearer(i.token(t, "admin"))
+		rest := func(path, body string, h header) said {
+			response, answer := i.post(t, http.MethodPost, path, h, "application/json", []byte(body))
+			return saidByREST(t, response, answer)
+		}
+		for _, f := range i.procedures(t, "callout.v1.EventService", "v1") {
+			publish := func(h header) said { return f.send(t, h, "Publish", `{"events":[`+event+`]}`) }
 			for range 2 {
-				if _, err := call(header); err != nil {
-					t.Errorf("%s, within the limit: %v", name, err)
+				if got := publish(h); got.code != codes.OK {
+					t.Errorf("%s, within the limit: %s", f, got.json)
 				}
 			}
 			time.Sleep(500 * time.Millisecond)
-			headers, err := call(header)
-			if got := learned(err); got != over || headers.Get("Retry-After") != "30" {
-				t.Errorf("%s: got %+v, Retry-After %q", name, got, headers.Get("Retry-After"))
+			got := publish(h)
+			if got.outcome(t) != over || got.header.Get("Retry-After") != "30" {
+				t.Errorf("%s: got %s, Retry-After %q", f, got.json, got.header.Get("Retry-After"))
 			}
-			if name == "grpc-go" {
-				details := status.Convert(err).Details()
-				if info, ok := details[0].(*errdetails.RetryInfo); !ok || info.GetRetryDelay().AsDuration().Round(time.Millisecond) != 29500*time.Millisecond {
-					t.Errorf("details %v", details)
+			if f.protocol == "gRPC" {
+				info := list(got.fields(t), "details")[0]
+				wait, err := time.ParseDuration(fmt.Sprint(info["retryDelay"]))
+				if err != nil || info["@type"] != "type.googleapis.com/google.rpc.RetryInfo" || wait.Round(time.Millisecond) != 29500*time.Millisecond {
+					t.Errorf("details %v", info)
 				}
 			}
-			got, response := i.byREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, header)
-			if got != over || response.Header.Get("Retry-After") != "30" {
-				t.Errorf("rest, after %s: got %+v, Retry-After %q", name, got, response.Header.Get("Retry-After"))
+			got = rest("/v1/events", event, h)
+			if got.outcome(t) != over || got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") != "30" {
+				t.Errorf("REST, after %s: got %d %s, Retry-After %q", f, got.status, got.json, got.header.Get("Retry-After"))
 			}
-			if _, err := call(account); err != nil {
-				t.Errorf("%s, another caller: %v", name, err)
+			if got := publish(bearer(i.serviceAccountToken(t, apiScopes...))); got.code != codes.OK {
+				t.Errorf("%s, another caller: %s", f, got.json)
 			}
-			elsewhere := maps.Clone(header)
+			elsewhere := maps.Clone(h)
 			elsewhere["Host"] = "b.example"
-			if got, _ := i.byREST(t, "POST", "/v1/events", `{"event_type":"order.created"}`, elsewhere); got != (outcome{}) {
-				t.Errorf("another instance: %+v", got)
+			if got := rest("/v1/events", event, elsewhere); got.code != codes.OK {
+				t.Errorf("another instance: %s", got.json)
 			}
-			if got, _ := i.byREST(t, "POST", "/v2/actions/targets/search", `{}`, header); got != (outcome{}) {
-				t.Errorf("what has no limit: %+v", got)
+			if got := rest("/v2/actions/targets/search", `{}`, h); got.code != codes.OK {
+				t.Errorf("what has no limit: %s", got.json)
 			}
 			time.Sleep(time.Minute) // all is made good
 		}
 		for range 10 { // who is not known has no share to use up
-			if got, _ := i.byREST(t, "POST", "/v1/events", `{}`, map[string]string{"authorization": "Bearer bad"}); got.Code != codes.Unauthenticated {
-				t.Errorf("a bad token: %+v", got)
+			if got := rest("/v1/events", `{}`, bearer("bad")); got.code != codes.Unauthenticated {
+				t.Errorf("a bad token: %s", got.json)
 			}
 		}
 	})
