@@ -71,6 +71,8 @@ func TestInstancesAreApart(t *testing.T) {
 		condition := map[string]any{"event": map[string]any{"event": "order.created"}}
 		target := owner.must(actions+"CreateTarget", map[string]any{"name": "secret name", "restWebhook": map[string]any{}, "timeout": "5s", "endpoint": endpoint()})
 		id, key := target["id"].(string), target["signingKey"].(string)
+		publicKey := owner.must(actions+"AddPublicKey", map[string]any{"targetId": id, "publicKey": pemJSON(aKey)})["keyId"].(string)
+		owner.must(actions+"ActivatePublicKey", map[string]any{"targetId": id, "keyId": publicKey})
 		owner.must(actions+"SetExecution", map[string]any{"condition": condition, "targets": []string{id}})
 		owner.must(catalog+"SetCatalog", map[string]any{"host": "secret-host", "functions": []string{"secret-function"}})
 		owner.must(events+"Publish", map[string]any{"events": []any{map[string]any{"id": "o1", "event_type": "order.created", "event_payload": map[string]any{"pin": "secret data"}}, map[string]any{"id": "o2", "event_type": "order.created"}}})
@@ -90,6 +92,7 @@ func TestInstancesAreApart(t *testing.T) {
 				body      map[string]any
 			}{
 				{actions + "GetTarget", map[string]any{"id": id}}, {actions + "ListTargets", nil}, {actions + "ListExecutions", nil}, {catalog + "ListCatalog", nil},
+				{actions + "ListPublicKeys", map[string]any{"targetId": id}},
 				{deliveries + "SearchDeliveries", map[string]any{"counts": true}}, {deliveries + "GetDelivery", map[string]any{"id": delivery}},
 				{deliveries + "ExplainEvent", map[string]any{"id": "o1"}}, {deliveries + "GetTargetDelivery", map[string]any{"id": id}},
 			} {
@@ -109,19 +112,19 @@ func TestInstancesAreApart(t *testing.T) {
 			body      map[string]any
 			want      []int
 		}
-		refused, fine := []int{400, 404, 501}, []int{200}
-		ofTarget, ofKey := map[string]any{"id": id}, map[string]any{"targetId": id, "keyId": "k"}
+		refused, fine := []int{400, 404}, []int{200}
+		ofTarget, ofKey := map[string]any{"id": id}, map[string]any{"targetId": id, "keyId": publicKey}
 		attempts := []attempt{
 			{actions + "CreateTarget", map[string]any{"name": "secret name", "restAsync": map[string]any{}, "timeout": "5s", "endpoint": endpoint()}, fine}, // names are unique in an instance
 			{actions + "UpdateTarget", map[string]any{"id": id, "name": "taken", "endpoint": "https://192.0.2.1/", "expirationSigningKey": "0s"}, refused},
 			{actions + "DeleteTarget", ofTarget, fine}, // what is not there is deleted already
 			{actions + "GetTarget", ofTarget, refused},
 			{actions + "ListTargets", map[string]any{"filters": []any{map[string]any{"inTargetIdsFilter": map[string]any{"targetIds": []string{id}}}}}, fine},
-			{actions + "AddPublicKey", map[string]any{"targetId": id, "publicKey": "cGVt"}, refused},
-			{actions + "ActivatePublicKey", ofKey, refused},
-			{actions + "DeactivatePublicKey", ofKey, refused},
-			{actions + "RemovePublicKey", ofKey, []int{200, 400, 404, 501}}, // what is not there may be removed already
-			{actions + "ListPublicKeys", map[string]any{"targetId": id}, []int{200, 400, 404, 501}},
+			{actions + "AddPublicKey", map[string]any{"targetId": id, "publicKey": pemJSON(aKey)}, []int{400}},
+			{actions + "ActivatePublicKey", ofKey, []int{400}},
+			{actions + "DeactivatePublicKey", ofKey, []int{400}},
+			{actions + "RemovePublicKey", ofKey, fine}, // what is not there is removed already
+			{actions + "ListPublicKeys", map[string]any{"targetId": id}, fine},
 			{actions + "SetExecution", map[string]any{"condition": condition, "targets": []string{id}}, refused},
 			{actions + "SetExecution", map[string]any{"condition": condition}, fine}, // removes their own, which there is none of
 			{actions + "ListExecutions", map[string]any{"filters": []any{map[string]any{"targetFilter": map[string]any{"targetId": id}}}}, fine},
@@ -146,6 +149,17 @@ func TestInstancesAreApart(t *testing.T) {
 			// Their own event of the same id, type and source.
 			{events + "Publish", map[string]any{"events": []any{map[string]any{"id": "o1", "event_type": "order.created"}}}, fine},
 		}
+		// What must be said of keys, to the letter: nothing else than of a target that never was.
+		noTarget := func(id string) string {
+			return `{"code":"failed_precondition","message":"Target not found (` + id + `)",`
+		}
+		says := map[string]string{
+			actions + "AddPublicKey":        noTarget("COMMAND-nd3fsd"),
+			actions + "ActivatePublicKey":   noTarget("COMMAND-SAF4g"),
+			actions + "DeactivatePublicKey": noTarget("COMMAND-SAF4g"),
+			actions + "RemovePublicKey":     `{"deletionDate":"` + never + `"}`,
+			actions + "ListPublicKeys":      `{"pagination":{"appliedLimit":"100"}}`,
+		}
 		for _, service := range []grpc.ServiceDesc{actionv2.ActionService_ServiceDesc, calloutv1.EventService_ServiceDesc, calloutv1.DeliveryService_ServiceDesc, calloutv1.CatalogService_ServiceDesc} {
 			for _, m := range service.Methods {
 				procedure := "/" + service.ServiceName + "/" + m.MethodName
@@ -161,7 +175,10 @@ func TestInstancesAreApart(t *testing.T) {
 				if !slices.Contains(a.want, status) {
 					t.Errorf("%s %s %v: %d %s", host, a.procedure, a.body, status, text)
 				}
-				for _, secret := range []string{key, "secret data", "secret-function", delivery} {
+				if !strings.HasPrefix(text, says[a.procedure]) {
+					t.Errorf("%s %s %v: %s, want %s", host, a.procedure, a.body, text, says[a.procedure])
+				}
+				for _, secret := range []string{key, publicKey, "secret data", "secret-function", delivery} {
 					if strings.Contains(text, secret) {
 						t.Errorf("%s %s %v shows %q: %s", host, a.procedure, a.body, secret, text)
 					}
