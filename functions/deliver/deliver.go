@@ -150,7 +150,8 @@ func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.De
 
 func (d *Deliverer) call(ctx context.Context, j job) call.Result {
 	return d.Caller.Call(ctx, call.Request{
-		Instance: j.seen.Instance, Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(), Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
+		Instance: j.seen.Instance, Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(),
+		Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,
 	})
 }
 

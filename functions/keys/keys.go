@@ -1,5 +1,5 @@
-// Package keys is the function that publishes web keys, for receivers to verify payloads with, and rotates them when it is told to. That they
-// rotate by themselves is the sweeper's business.
+// Package keys is the function that publishes web keys, for receivers to verify payloads with, and rotates them when it is told to. That
+// they rotate by themselves is the sweeper's business.
 package keys
 
 import (
@@ -75,7 +75,8 @@ type discovery struct {
 // Discovery says where the keys are.
 func (o *Operations) Discovery(origin string) ([]byte, time.Duration, error) {
 	document, err := json.Marshal(discovery{
-		Issuer: origin, KeySet: origin + api.PathKeySet, Algorithms: []string{action.RS256}, ResponseTypes: []string{}, SubjectTypes: []string{"public"},
+		Issuer: origin, KeySet: origin + api.PathKeySet,
+		Algorithms: []string{action.RS256}, ResponseTypes: []string{}, SubjectTypes: []string{"public"},
 	})
 	return document, action.WebKeySetAge, err
 }

@@ -19,7 +19,10 @@ func Function() host.Function {
 		Topics:  []string{string(queue.Ticks)},
 		Needs:   []env.Need{env.Push, env.Secrets}, // it makes web keys, and seals them
 		Event: func(c *env.Clients) (host.EventFunc, error) {
-			s := &Sweeper{Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Outbox: c.Store, Removals: c.Store, WebKeys: c.Store, Stopping: c.Stopping, Log: c.Log}
+			s := &Sweeper{
+				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Outbox: c.Store, Removals: c.Store, WebKeys: c.Store,
+				Stopping: c.Stopping, Log: c.Log,
+			}
 			return s.Handle, nil
 		},
 	}

@@ -1,6 +1,7 @@
 // Package sweep is the function that is woken by ticks: it brings deliveries that are due back to the queue, turns the valves of targets in
-// trouble, publishes what the configuration's outbox still holds, rotates web keys, and gives up what has no time left. Two of it at once do no
-// harm: a delivery is taken by a conditional update, an event that is published twice is known by its id, and keys are rotated in a transaction.
+// trouble, publishes what the configuration's outbox still holds, rotates web keys, and gives up what has no time left. Two of it at once
+// do no harm: a delivery is taken by a conditional update, an event that is published twice is known by its id, and keys are rotated in a
+// transaction.
 package sweep
 
 import (

@@ -79,7 +79,8 @@ func (g *Guard) identify(ctx context.Context, token string) (identity, error) {
 	return g.Roles.identity(t.Subject, all)
 }
 
-// Instance is the one of a request's host: it picks by the host as it came, and then without its port: "id.example.org:443" is no other tenant than "id.example.org".
+// Instance is the one of a request's host. It picks by the host as it came, and then without its port: "id.example.org:443" is no other
+// tenant than "id.example.org".
 func (g *Guard) Instance(host string) action.InstanceID {
 	host = strings.ToLower(host)
 	if instance, ok := g.Instances[host]; ok {

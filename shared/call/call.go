@@ -1,5 +1,5 @@
-// Package call calls one target once and says what happened: it makes the body in the target's form, signs it and sends it. It neither retries
-// nor records; a failure is a result, not an error.
+// Package call calls one target once and says what happened: it makes the body in the target's form, signs it and sends it. It neither
+// retries nor records; a failure is a result, not an error.
 package call
 
 import (
@@ -75,7 +75,8 @@ type Result struct {
 	Cause error
 }
 
-// Call sends the request and waits for the answer, for the target's timeout at the longest. Making the body is not of that time: it is ours.
+// Call sends the request and waits for the answer, for the target's timeout at the longest. Making the body is not of that time: that is
+// ours.
 func (c Caller) Call(ctx context.Context, r Request) Result {
 	var err error
 	r.Body, err = c.Payload.Make(ctx, r.Instance, r.Target, r.Body)

@@ -1,5 +1,5 @@
-// Package keys knows the web keys of each instance from memory: those that sign payloads, and those that receivers verify them with. How old
-// the known may be is the law of shared/routing: under a second it is used; to two seconds it is used, and a look goes beside; over that a
+// Package keys knows the web keys of each instance from memory: those that sign payloads, and those that receivers verify them with. How
+// old the known may be is the law of shared/routing: under a second it is used; to two seconds it is used, and a look goes beside; over that a
 // look comes first, 300 ms of it at most; while the database fails, the known is used and the log says so. With keys that are a day old
 // nobody signs any more: who verifies may no longer find them.
 package keys
@@ -79,8 +79,8 @@ type flight struct {
 	err   error // set when done is closed
 }
 
-// Signing is the key that signs now. The error is Internal where there is none or it cannot be read, and Unavailable while the database does
-// not tell.
+// Signing is the key that signs now. The error is Internal where there is none or it cannot be read, and Unavailable while the database
+// does not tell.
 func (k *Keeper) Signing(ctx context.Context, instance action.InstanceID) (action.WebKey, error) {
 	known, good, err := k.of(ctx, instance)
 	if err != nil {
@@ -157,7 +157,8 @@ func wait(ctx context.Context, f *flight, known bool) error {
 	}
 }
 
-// start gives the look that is under way or a new one, and nil where the database has just failed and something is known. It needs the lock.
+// start gives the look that is under way or a new one, and nil where the database has just failed and something is known. It needs the
+// lock.
 func (k *Keeper) start(ctx context.Context, instance action.InstanceID, e *entry) *flight {
 	now := time.Now()
 	limit := loadTime
@@ -209,7 +210,8 @@ func (k *Keeper) stayed(ctx context.Context, e *entry, err error) {
 		return
 	}
 	e.logged = now
-	k.log.WarnContext(ctx, "the web keys cannot be read: those that are known are used", "age", since(e.good, now).Round(time.Millisecond).String(), logging.Err, err)
+	age := since(e.good, now).Round(time.Millisecond).String()
+	k.log.WarnContext(ctx, "the web keys cannot be read: those that are known are used", "age", age, logging.Err, err)
 }
 
 // Forget makes the next look come first. Who wrote a change calls it when the commit has ended, well or not.

@@ -81,8 +81,8 @@ func (m Maker) sign(ctx context.Context, instance action.InstanceID, body []byte
 	if err != nil {
 		return "", err
 	}
-	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: jose.JSONWebKey{Key: key.Private.Signer(), KeyID: string(key.ID)}},
+	private := jose.JSONWebKey{Key: key.Private.Signer(), KeyID: string(key.ID)}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.SignatureAlgorithm(key.Algorithm), Key: private},
 		(&jose.SignerOptions{}).WithType(typeJWT))
 	if err != nil {
 		return "", errs.New(errs.Internal, "", "sign payload").Because(fmt.Errorf("web key %s: %w", key.ID, err))

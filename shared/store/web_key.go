@@ -64,9 +64,10 @@ func (s *Store) WebKeys(ctx context.Context, instance action.InstanceID, known a
 	return s.openWebKeys(instance, doc, known)
 }
 
-// AddWebKey publishes a further key if they want one, and gives the keys as they are then. Two that do so at once add one key: want is asked
-// again in the transaction. The key is made before it, for that takes long.
-func (s *Store) AddWebKey(ctx context.Context, instance action.InstanceID, want func(action.WebKeys, time.Time) bool) (action.WebKeys, error) {
+// AddWebKey publishes a further key if they want one, and gives the keys as they are then. Two that do so at once add one key: want is
+// asked again in the transaction. The key is made before it, for that takes long.
+func (s *Store) AddWebKey(ctx context.Context, instance action.InstanceID,
+	want func(action.WebKeys, time.Time) bool) (action.WebKeys, error) {
 	keys, err := s.WebKeys(ctx, instance, nil)
 	if err != nil || !want(keys, now()) {
 		return keys, err

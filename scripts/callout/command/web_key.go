@@ -16,8 +16,8 @@ func (a *app) webKeyRotate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "rotate",
 		Short: "Publish the next key, which signs after an hour",
-		Long: `Publish the next key, which signs after an hour. Where one waits for its time already, nothing changes. The former key stays published until
-nothing that it has signed can be on its way. Keys that are 90 days old are rotated without this.`,
+		Long: `Publish the next key, which signs after an hour. Where one waits for its time already, nothing changes. The former key stays published
+until nothing that it has signed can be on its way. Keys that are 90 days old are rotated without this.`,
 		Example: "  callout web-key rotate",
 		Args:    cobra.NoArgs,
 		RunE:    a.run(func(ctx context.Context, _ []string) error { return a.rotateWebKeys(ctx) }),
@@ -35,7 +35,9 @@ func (a *app) rotateWebKeys(ctx context.Context) error {
 	}
 	rows := [][]string{{"KEY", "ALGORITHM", "CREATED", "SIGNS", "PUBLISHED UNTIL"}}
 	for _, k := range answer.GetKeys() {
-		rows = append(rows, []string{k.GetKeyId(), k.GetAlgorithm(), moment(k.GetCreationDate()), moment(k.GetSigningDate()), moment(k.GetExpirationDate())})
+		rows = append(rows, []string{
+			k.GetKeyId(), k.GetAlgorithm(), moment(k.GetCreationDate()), moment(k.GetSigningDate()), moment(k.GetExpirationDate()),
+		})
 	}
 	return a.show(answer, rows)
 }

@@ -1,9 +1,9 @@
-// Package envelope is the receiver's side of calls whose body is a JWT or a JWE: it verifies the one with the keys that Callout publishes, and
-// opens the other with the receiver's private key. It is beside package signature, which verifies the headers of every call, and like that
+// Package envelope is the receiver's side of calls whose body is a JWT or a JWE: it verifies the one with the keys that Callout publishes,
+// and opens the other with the receiver's private key. It is beside package signature, which verifies the headers of every call, and like that
 // one knows nothing of targets.
 //
-// A receiver knows in which form its target sends, and takes no other: VerifyJWT refuses a JWE and OpenJWE a JWT. Neither says how old a call
-// is, because the payload has no claims: that is for the signature headers.
+// A receiver knows in which form its target sends, and takes no other: VerifyJWT refuses a JWE and OpenJWE a JWT. Neither says how old a
+// call is, because the payload has no claims: that is for the signature headers.
 package envelope
 
 import (

@@ -22,8 +22,8 @@ const (
 	again = 10 * time.Second
 )
 
-// Published are the keys at a URL: https://<Callout's API>/oauth/v2/keys. They are asked for when they are needed, kept as long as the answer
-// allows, and asked for again when a call names another key, once in ten seconds at most. While they cannot be read, those that are
+// Published are the keys at a URL: https://<Callout's API>/oauth/v2/keys. They are asked for when they are needed, kept as long as the
+// answer allows, and asked for again when a call names another key, once in ten seconds at most. While they cannot be read, those that are
 // known still hold. It may be used by many at once.
 type Published struct {
 	url    string
