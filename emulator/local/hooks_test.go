@@ -24,28 +24,10 @@ const hookService = "callout.v1.HookService"
 
 // hookFaces are the service's protocols.
 func (i *installation) hookFaces(t *testing.T) []face {
-	conn := i.grpcConn(t)
-	return []face{
-		{"REST", "v1", func(t *testing.T, token, _, request string) said {
-			response, answer := i.post(t, http.MethodPost, "/v1/hooks:invoke", token, "application/json", []byte(request))
-			var refusal struct{ Code codes.Code }
-			if response.StatusCode != http.StatusOK {
-				if err := json.Unmarshal(answer, &refusal); err != nil || refusal.Code == 0 {
-					t.Fatalf("%d %s", response.StatusCode, answer)
-				}
-			}
-			return said{refusal.Code, response.StatusCode, string(answer)}
-		}},
-		{"Connect", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overConnect(t, hookService, token, method, request)
-		}},
-		{"gRPC", "v1", func(t *testing.T, token, method, request string) said {
-			return overGRPC(t, conn, hookService, token, method, request)
-		}},
-		{"gRPC-Web", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overWeb(t, hookService, token, method, request)
-		}},
-	}
+	return append([]face{{"REST", "v1", func(t *testing.T, h header, _, request string) said {
+		response, answer := i.post(t, http.MethodPost, "/v1/hooks:invoke", h, "application/json", []byte(request))
+		return saidByREST(t, response, answer)
+	}}}, i.procedures(t, hookService, "v1")...)
 }
 
 const addUser = "/zitadel.user.v2.UserService/AddHumanUser"
@@ -148,7 +130,7 @@ func TestHooksKeepEveryByte(t *testing.T) {
 	const odd = `{ "big" : 12345678901234567890.123400e+400, "b":1, "a":"\u003c<ü&" , "":null}`
 	inBubble(t, nil, func(t *testing.T, i *installation) {
 		target := hooked(t, i, "restCall")
-		admin := i.token(t, "admin")
+		admin := bearer(i.token(t, "admin"))
 		for _, path := range []string{"/v1/hooks:invoke", "/" + hookService + "/Invoke"} {
 			_, body := i.post(t, http.MethodPost, path, admin, "application/json", []byte(`{"request":{"fullMethod":"/a.A/M","request":`+odd+`}}`))
 			if want := `{"request":` + odd + `,"calls":[]}`; string(body) != want {

@@ -149,27 +149,10 @@ func TestPayloadKeysBetweenAttempts(t *testing.T) {
 
 // keyFaces are the KeyService's protocols.
 func (i *installation) keyFaces(t *testing.T) []face {
-	const service = "callout.v1.KeyService"
-	conn := i.grpcConn(t)
-	return []face{
-		{"REST", "v1", func(t *testing.T, token, _, request string) said {
-			response, answer := i.post(t, http.MethodPost, "/v1/keys:rotate", token, "application/json", []byte(request))
-			var refusal struct{ Code codes.Code }
-			if response.StatusCode != http.StatusOK {
-				_ = json.Unmarshal(answer, &refusal)
-			}
-			return said{refusal.Code, response.StatusCode, compact(t, answer)}
-		}},
-		{"Connect", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overConnect(t, service, token, method, request)
-		}},
-		{"gRPC", "v1", func(t *testing.T, token, method, request string) said {
-			return overGRPC(t, conn, service, token, method, request)
-		}},
-		{"gRPC-Web", "v1", func(t *testing.T, token, method, request string) said {
-			return i.overWeb(t, service, token, method, request)
-		}},
-	}
+	return append([]face{{"REST", "v1", func(t *testing.T, h header, _, request string) said {
+		response, answer := i.post(t, http.MethodPost, "/v1/keys:rotate", h, "application/json", []byte(request))
+		return saidByREST(t, response, answer)
+	}}}, i.procedures(t, "callout.v1.KeyService", "v1")...)
 }
 
 // keySet reads what anybody may, and what it says of keeping it.
@@ -232,11 +215,11 @@ func TestKeyRotation(t *testing.T) {
 			t.Errorf("another instance has %v", kids)
 		}
 		var discovery map[string]any
-		response, text := i.post(t, http.MethodGet, "/.well-known/openid-configuration", "", "", nil)
+		response, text := i.post(t, http.MethodGet, "/.well-known/openid-configuration", nil, "", nil)
 		if err := json.Unmarshal(text, &discovery); err != nil || discovery["issuer"] != i.Info.API || discovery["jwks_uri"] != i.Info.API+"/oauth/v2/keys" {
 			t.Errorf("%d %s", response.StatusCode, text)
 		}
-		if response, text := i.post(t, http.MethodPost, "/oauth/v2/keys", "", "application/json", []byte("{}")); response.StatusCode != http.StatusMethodNotAllowed {
+		if response, text := i.post(t, http.MethodPost, "/oauth/v2/keys", nil, "application/json", []byte("{}")); response.StatusCode != http.StatusMethodNotAllowed {
 			t.Errorf("POST: %d %s", response.StatusCode, text)
 		}
 	})
