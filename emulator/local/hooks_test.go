@@ -2,6 +2,10 @@ package local_test
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +22,7 @@ import (
 
 	"github.com/callout-dev/callout/emulator/local"
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
+	"github.com/callout-dev/callout/shared/signature/envelope"
 )
 
 const hookService = "callout.v1.HookService"
@@ -242,6 +247,42 @@ func TestAnswersThatAreNoMessages(t *testing.T) {
 				if status, got := api.call(t, "POST", "/v1/hooks:invoke", "application/json", map[string]any{kind: body}); status != want {
 					t.Errorf("%s %s: %d %v", kind, answer, status, got)
 				}
+			}
+		}
+	})
+}
+
+// TestPayloadFormsOfHooks: whoever is called before a request, before a response or in a function gets its form, with the changes of those
+// before it.
+func TestPayloadFormsOfHooks(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBubble(t, nil, func(t *testing.T, i *installation) {
+		b := newBench(t, i, nil)
+		var ids []string
+		for _, form := range []string{"json", "jwt", "jwe"} {
+			id, _ := b.target(t, form, "PAYLOAD_TYPE_"+strings.ToUpper(form))
+			ids = append(ids, id)
+		}
+		b.addKey(t, ids[2], private, time.Time{})
+		keys := envelope.NewPublished(i.Info.API+"/oauth/v2/keys", i.client)
+		for condition, hook := range map[string]string{
+			`{"request":{"all":true}}`:            `{"request":{"fullMethod":"/a.A/M","request":{"n":1}}}`,
+			`{"response":{"all":true}}`:           `{"response":{"fullMethod":"/a.A/M","request":{"n":1},"response":{"n":2}}}`,
+			`{"function":{"name":"preuserinfo"}}`: `{"function":{"name":"preuserinfo","payload":{"n":3}}}`,
+		} {
+			b.api.must(t, 200, "PUT", "/v2/actions/executions", map[string]any{"condition": json.RawMessage(condition), "targets": ids})
+			b.api.must(t, 200, "POST", "/v1/hooks:invoke", json.RawMessage(hook))
+			plain := (<-b.receiver.all).Body
+			signed, err := envelope.VerifyJWT(t.Context(), (<-b.receiver.all).Body, keys)
+			if err != nil || !bytes.Equal(signed, plain) {
+				t.Errorf("%s: JWT of %s, %v", hook, signed, err)
+			}
+			opened, err := envelope.OpenJWE(t.Context(), (<-b.receiver.all).Body, map[string]crypto.PrivateKey{"": private}, keys)
+			if err != nil || !bytes.Equal(opened, plain) {
+				t.Errorf("%s: JWE of %s, %v", hook, opened, err)
 			}
 		}
 	})

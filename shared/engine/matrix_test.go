@@ -78,6 +78,10 @@ func endings() []ending {
 			s.routes.route.Destinations[0].Err = errBroken
 			return nil
 		}, sync: engine.Failed, tells: "internal EXEC-thiiCh5b: An internal error occurred", async: engine.Failed},
+		{name: "a JWE without a key to encrypt to", prepare: func(_ *site, to *action.Target) http.HandlerFunc {
+			to.PayloadType = action.PayloadJWE
+			return says(200, "")
+		}, sync: engine.Failed, tells: "internal EXEC-2n8fhs7g: No encryption key found for target"},
 		{name: "a queue that takes nothing", prepare: func(s *site, _ *action.Target) http.HandlerFunc {
 			s.queueErr = errBroken
 			return says(200, "")
