@@ -26,6 +26,9 @@ import (
 // MaxBody is how large a request may be.
 const MaxBody = 1 << 20
 
+// compressFrom is how many bytes an answer must have to be compressed: for less, it costs more than it saves.
+const compressFrom = 4 << 10
+
 // Guard says who is calling; host is the request's and picks the instance.
 type Guard interface {
 	Authenticate(ctx context.Context, authorization, host string) (auth.Caller, error)
@@ -80,7 +83,7 @@ func (b Border) connectOptions(maxBody int) connect.HandlerOption {
 			return response, nil
 		}
 	})
-	return connect.WithHandlerOptions(connect.WithReadMaxBytes(maxBody), connect.WithInterceptors(errorsOut))
+	return connect.WithHandlerOptions(connect.WithReadMaxBytes(maxBody), connect.WithCompressMinBytes(compressFrom), connect.WithInterceptors(errorsOut))
 }
 
 // newGateway makes the REST face: protojson as in actions-v2.md section 1.2, errors as in 3.2. A strict one refuses unknown fields, as

@@ -68,15 +68,11 @@ func (g *Guard) identify(ctx context.Context, token string) (identity, error) {
 	if g.Introspector != nil && !isJWT(token) {
 		return g.Introspector.identify(ctx, token)
 	}
-	t, err := g.Verifier.verify(ctx, token)
+	t, err := g.Verifier.identify(ctx, token)
 	if err != nil {
 		return identity{}, err
 	}
-	all, err := claims(t)
-	if err != nil {
-		return identity{}, err
-	}
-	return g.Roles.identity(t.Subject, all)
+	return g.Roles.identity(t.token.Subject, t.claims)
 }
 
 // Instance is the one of a request's host. It picks by the host as it came, and then without its port: "id.example.org:443" is no other

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -37,6 +39,16 @@ type Verifier struct {
 
 	flight singleflight.Group
 	known  atomic.Pointer[provider]
+	// verified are the tokens that were good a moment ago: to check a signature takes longer than all else that is done for a small call.
+	verified *lru.Cache[tokenHash, verified]
+}
+
+// verified is a token, its claims, and until when it is believed. It is shared: nobody changes it.
+type verified struct {
+	token  *oidc.IDToken
+	claims map[string]json.RawMessage
+	// until has no monotonic reading: the ages of a process that was frozen are told by the wall clock.
+	until time.Time
 }
 
 // provider is what an issuer's configuration says.
@@ -55,7 +67,8 @@ const (
 
 // NewVerifier makes a verifier that reaches the issuer through client.
 func NewVerifier(issuer, audience string, client *http.Client) *Verifier {
-	return &Verifier{issuer: issuer, audience: audience, client: client}
+	known, _ := lru.New[tokenHash, verified](maxKnown) // fails for sizes below one alone
+	return &Verifier{issuer: issuer, audience: audience, client: client, verified: known}
 }
 
 // errUnreachable marks failures that are not the token's.
@@ -63,6 +76,29 @@ var errUnreachable = errors.New("issuer unreachable")
 
 // isJWT says whether a token has the form of a signed one: then it is verified here, and nobody is asked about it.
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
+
+// identify is verify with all claims of the token. One that was good is believed for activeTime, and never beyond its end: for so long a key
+// that its issuer has withdrawn may still be good for it.
+func (v *Verifier) identify(ctx context.Context, token string) (verified, error) {
+	hash, now := tokenHash(sha256.Sum256([]byte(token))), time.Now().Round(0)
+	if known, ok := v.verified.Get(hash); ok && now.Before(known.until) && now.Add(activeTime).After(known.until) {
+		return known, nil
+	}
+	t, err := v.verify(ctx, token)
+	if err != nil {
+		return verified{}, err
+	}
+	all, err := claims(t)
+	if err != nil {
+		return verified{}, err
+	}
+	good := verified{token: t, claims: all, until: now.Add(activeTime)}
+	if t.Expiry.Before(good.until) {
+		good.until = t.Expiry
+	}
+	v.verified.Add(hash, good)
+	return good, nil
+}
 
 // verify checks issuer, audience, expiry and signature; the error is errUnreachable where nothing can be said of the token.
 func (v *Verifier) verify(ctx context.Context, token string) (*oidc.IDToken, error) {

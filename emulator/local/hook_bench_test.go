@@ -1,0 +1,165 @@
+package local_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/callout-dev/callout/emulator/local"
+	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
+	"github.com/callout-dev/callout/shared/hook"
+	"github.com/callout-dev/callout/shared/logging"
+	"github.com/callout-dev/callout/shared/signature"
+)
+
+// hooking is an installation on loopback TCP, with a target that answers requests of /a.A/Fast at once and those of /a.A/Slow never.
+type hooking struct {
+	engine *hook.Installation
+	target string // its URL
+	key    string
+}
+
+func newHooking(b *testing.B) *hooking {
+	b.Helper()
+	const free = "127.0.0.1:0"
+	l, err := local.Start(b.Context(), local.Config{
+		Listen: free, Issuer: free, EgressAllow: local.DefaultEgressAllow, Log: logging.Discard(), NewKey: nextKey(),
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.Close(context.Background()) })
+	stop := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/slow" {
+			select {
+			case <-r.Context().Done():
+			case <-stop:
+			}
+		}
+		_, _ = io.WriteString(w, `{"username":"lee"}`)
+	}))
+	b.Cleanup(func() { close(stop); server.Close() })
+	client := &http.Client{}
+	admin := tokenClient(b.Context(), client, l.Info, "admin")
+	h := &hooking{target: server.URL}
+	for _, name := range []string{"Slow", "Fast"} {
+		made := send(b, admin, "POST", l.Info.API+"/v2/actions/targets", `{"name":"`+name+`","restCall":{},"timeout":"60s","endpoint":"`+server.URL+"/"+map[string]string{"Slow": "slow", "Fast": "fast"}[name]+`"}`)
+		send(b, admin, "PUT", l.Info.API+"/v2/actions/executions", `{"condition":{"request":{"service":"a.`+name+`"}},"targets":["`+made["id"].(string)+`"]}`)
+		h.key = made["signingKey"].(string)
+	}
+	h.engine = hook.Remote(l.Info.API, admin.Transport.(*oauth2.Transport).Source, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}})
+	return h
+}
+
+func send(b *testing.B, client *http.Client, method, url, body string) map[string]any {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), method, url, bytes.NewReader([]byte(body)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(r)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		b.Fatal(response.Status, string(text), err)
+	}
+	var answer map[string]any
+	if err := json.Unmarshal(text, &answer); err != nil {
+		b.Fatal(err)
+	}
+	return answer
+}
+
+const kim = `{"username":"kim","email":{"email":"kim@example.org"}}`
+
+func (h *hooking) invoke(ctx context.Context, service string) error {
+	_, err := h.engine.Invoke(ctx, &calloutv1.InvokeRequest{Hook: &calloutv1.InvokeRequest_Request{
+		Request: &calloutv1.RequestHook{FullMethod: "/a." + service + "/M", RequestJson: kim},
+	}})
+	return err
+}
+
+// BenchmarkInvoke calls one target through the function invoke, beside a bare signed POST to it, in turn and over loopback TCP: x is how many
+// times the bare one's median it takes. The bar is 2.3.
+func BenchmarkInvoke(b *testing.B) {
+	h := newHooking(b)
+	bare := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
+	var through, posts []time.Duration
+	for b.Loop() {
+		began := time.Now()
+		if err := h.invoke(b.Context(), "Fast"); err != nil {
+			b.Fatal(err)
+		}
+		middle := time.Now()
+		body := []byte(`{"fullMethod":"/a.Fast/M","instanceID":"default","request":` + kim + `}`)
+		r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, h.target+"/fast", bytes.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		signature.Sign(r.Header, []string{h.key}, "msg_1", time.Now(), body)
+		response, err := bare.Do(r)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		through, posts = append(through, middle.Sub(began)), append(posts, time.Since(middle))
+	}
+	b.ReportMetric(float64(at(through, 50).Microseconds()), "invoke-p50-µs")
+	b.ReportMetric(float64(at(posts, 50).Microseconds()), "bare-p50-µs")
+	b.ReportMetric(float64(at(through, 50))/float64(at(posts, 50)), "x")
+}
+
+// BenchmarkBesideHangingTarget calls a target that answers at once while 200 calls of one that hangs are under way, and before that while
+// there are none, 100 a second each time: x is how many times the p99 of before it takes. The bar is 1.5.
+func BenchmarkBesideHangingTarget(b *testing.B) {
+	h := newHooking(b)
+	measure := func() []time.Duration {
+		var took []time.Duration
+		ticker := time.NewTicker(10 * time.Millisecond)
+		defer ticker.Stop()
+		for range 1000 {
+			began := <-ticker.C
+			if err := h.invoke(b.Context(), "Fast"); err != nil {
+				b.Fatal(err)
+			}
+			took = append(took, time.Since(began))
+		}
+		return took
+	}
+	for b.Loop() {
+		control := measure()
+		ctx, cancel := context.WithCancel(b.Context())
+		var hanging sync.WaitGroup
+		for range 200 {
+			hanging.Go(func() { _ = h.invoke(ctx, "Slow") })
+		}
+		beside := measure()
+		cancel()
+		hanging.Wait()
+		b.ReportMetric(float64(at(control, 99).Microseconds()), "control-p99-µs")
+		b.ReportMetric(float64(at(beside, 99).Microseconds()), "p99-µs")
+		b.ReportMetric(float64(at(beside, 99))/float64(at(control, 99)), "x")
+	}
+}
+
+// at is a percentile.
+func at(times []time.Duration, percent int) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[min(len(sorted)*percent/100, len(sorted)-1)]
+}
