@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"cloud.google.com/go/firestore/apiv1/firestorepb"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc/codes"
 )
@@ -242,6 +243,31 @@ func TestRefusals(t *testing.T) {
 		}
 		if diff := cmp.Diff(string(want), got.String()); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)
+		}
+	})
+}
+
+// TestUnreadableSigningKey is the last row of actions-v2.md section 3.5: a key in the database that no seal key opens.
+func TestUnreadableSigningKey(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, i *installation) {
+		b, token := newBench(t, i, nil), i.token(t, "admin")
+		id := b.api.must(t, 200, "POST", "/v2/actions/targets", map[string]any{"name": "n", "restAsync": map[string]any{}, "timeout": "1s", "endpoint": endpoint()})["id"]
+		name := fmt.Sprintf("%s/documents/instances/default/targets/%s", inDatabase, id)
+		client := b.firestore(t)
+		doc, err := client.GetDocument(t.Context(), &firestorepb.GetDocumentRequest{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := doc.GetFields()["signingKeys"].GetArrayValue().GetValues()[0].GetMapValue().GetFields()
+		key["sealed"] = &firestorepb.Value{ValueType: &firestorepb.Value_StringValue{StringValue: key["sealed"].GetStringValue() + "x"}}
+		write := &firestorepb.Write{Operation: &firestorepb.Write_Update{Update: doc}}
+		if _, err := client.Commit(t.Context(), &firestorepb.CommitRequest{Database: inDatabase, Writes: []*firestorepb.Write{write}}); err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range i.faces(t) {
+			for method, request := range map[string]string{"GetTarget": fmt.Sprintf(`{"id":%q}`, id), "ListTargets": `{}`} {
+				refused(t, f, method, "a key of another seal", f.call(t, token, method, request), codes.Internal, "An internal error occurred (QUERY-bxevy3YXwy)")
+			}
 		}
 	})
 }

@@ -76,7 +76,7 @@ func TestNewRelease(t *testing.T) {
 	}
 	inBubble(t, inRelease, func(t *testing.T, i *installation) {
 		b := newBench(t, i, func(_ int, r received) int {
-			if r.Path == "/hook" {
+			if r.Path == "/hook" || r.Path == "/jwt" {
 				return http.StatusOK
 			}
 			return http.StatusInternalServerError
@@ -121,6 +121,8 @@ func TestNewRelease(t *testing.T) {
 		set(map[string]any{"function": map[string]any{"name": "price"}}, full)
 		set(event("event", "ended.once"), full)
 		set(event("event", "ended.once"))
+		set(event("event", "signed.once"), create("jwt", "/jwt", map[string]any{"payloadType": "PAYLOAD_TYPE_JWT"}))
+		b.publish(t, map[string]any{"id": "j1", "event_type": "signed.once"})
 		b.publish(t, map[string]any{"id": "o1", "event_type": "order.created", "aggregateID": "1", "event_payload": map[string]any{"n": 1}})
 		for n := range 6 {
 			b.publish(t, map[string]any{"id": fmt.Sprint("b", n), "event_type": "broken.always"})
@@ -141,6 +143,7 @@ func TestNewRelease(t *testing.T) {
 			{"POST", "/v1/deliveries/search", map[string]any{"counts": true}, nil},
 			{"GET", "/v1/events/o1:explain", nil, nil},
 			{"GET", "/v1/events/b0:explain", nil, nil},
+			{"GET", "/oauth/v2/keys", nil, nil},
 		} {
 			ask.Answer = b.ask(t, ask)
 			r.Answers = append(r.Answers, ask)
@@ -422,7 +425,7 @@ func TestUpdatesKeepWhatTheyDoNotKnow(t *testing.T) {
 
 // TestReleasedMessagesAreRead: messages of a former version about events are dispatched, and those about deliveries ask for attempts.
 func TestReleasedMessagesAreRead(t *testing.T) {
-	configuration := []string{"targets", "executions", "names", "publicKeys", "catalogue", "catalogueParts"}
+	configuration := []string{"targets", "executions", "names", "publicKeys", "catalogue", "catalogueParts", "webKeys"}
 	onEachRelease(t, func(t *testing.T, b *bench, r release) {
 		b.put(t, r, func(collection string) bool { return slices.Contains(configuration, collection) })
 		b.send(t, r, "events")
@@ -433,7 +436,7 @@ func TestReleasedMessagesAreRead(t *testing.T) {
 			got = append(got, sent.Path+" "+sent.Header.Get("webhook-id"))
 		}
 		slices.Sort(got)
-		want := []string{"/flaky o1", "/hook o1"}
+		want := []string{"/flaky o1", "/hook o1", "/jwt j1"}
 		for n := range 6 {
 			want = append(want, fmt.Sprint("/broken b", n), fmt.Sprint("/hook b", n))
 		}
