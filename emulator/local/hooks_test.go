@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,19 +39,37 @@ func (i *installation) hookFaces(t *testing.T) []face {
 
 const addUser = "/zitadel.user.v2.UserService/AddHumanUser"
 
-// answering serves bodies at a target's address; got are those that it was sent.
+// answering answers at a target's address, and keeps what it was sent.
 type answering struct {
-	answer string
+	mu     sync.Mutex
 	status int
-	got    []string
+	answer string
+	bodies []string
 	header http.Header
 }
 
 func (a *answering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	a.got, a.header = append(a.got, string(body)), r.Header
-	w.WriteHeader(a.status)
-	_, _ = io.WriteString(w, a.answer)
+	a.mu.Lock()
+	a.bodies, a.header = append(a.bodies, string(body)), r.Header
+	status, answer := a.status, a.answer
+	a.mu.Unlock()
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, answer)
+}
+
+// say sets the answer, and forgets what was sent.
+func (a *answering) say(status int, answer string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status, a.answer, a.bodies = status, answer, nil
+}
+
+// got are the bodies that were sent since, and the last header.
+func (a *answering) got() ([]string, http.Header) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.bodies), a.header
 }
 
 // hooked is an installation with one target, that all requests, responses and a function call.
@@ -103,7 +123,7 @@ func TestHooksOverEveryFace(t *testing.T) {
 		admin := i.token(t, "admin")
 		for _, f := range i.hookFaces(t) {
 			for _, tt := range tests {
-				target.answer, target.status, target.got = tt.answer, tt.status, nil
+				target.say(tt.status, tt.answer)
 				answer := f.call(t, admin, "Invoke", tt.request)
 				var fields map[string]json.RawMessage
 				if err := json.Unmarshal([]byte(answer.json), &fields); err != nil {
@@ -113,10 +133,11 @@ func TestHooksOverEveryFace(t *testing.T) {
 				if tt.want != "" {
 					want(t, f, tt.name, tt.want, compact(t, fields[tt.field]))
 				}
+				sent, _ := target.got()
 				if tt.sent != "" {
-					want(t, f, tt.name, []string{tt.sent}, target.got)
-				} else if len(target.got) > 0 {
-					t.Errorf("%s: %s: sent %s", f, tt.name, target.got)
+					want(t, f, tt.name, []string{tt.sent}, sent)
+				} else if len(sent) > 0 {
+					t.Errorf("%s: %s: sent %s", f, tt.name, sent)
 				}
 			}
 			for name, code := range map[string]codes.Code{"viewer": codes.PermissionDenied, "nobody": codes.NotFound, "": codes.Unauthenticated} {
@@ -141,14 +162,14 @@ func TestHooksKeepEveryByte(t *testing.T) {
 			if want := `{"request":` + odd + `,"calls":[]}`; string(body) != want {
 				t.Errorf("%s: nothing matched: %s", path, body)
 			}
-			target.answer = odd
+			target.say(200, odd)
 			_, body = i.post(t, http.MethodPost, path, admin, "application/json", []byte(`{"request":{"fullMethod":"`+addUser+`","request":{}}}`))
 			if !bytes.HasPrefix(body, []byte(`{"request":`+odd+`,"execution":`)) {
 				t.Errorf("%s: changed: %s", path, body)
 			}
-			target.answer = ""
+			target.say(200, "")
 			_, body = i.post(t, http.MethodPost, path, admin, "application/json", []byte(`{"response":{"fullMethod":"/a.A/M","request":`+odd+`,"response":`+odd+`}}`))
-			if sent := target.got[len(target.got)-1]; !strings.Contains(sent, `"request":`+odd+`,"response":`+odd) || !bytes.Contains(body, []byte(odd)) {
+			if sent, _ := target.got(); !strings.Contains(sent[len(sent)-1], `"request":`+odd+`,"response":`+odd) || !bytes.Contains(body, []byte(odd)) {
 				t.Errorf("%s: sent %s, answered %s", path, sent, body)
 			}
 		}
@@ -172,20 +193,22 @@ func TestAsyncTargetOfAHook(t *testing.T) {
 	short := func(c *local.Config) { c.Environ = []string{"CALLOUT_RETRY_SCHEDULE=5s"} }
 	inBubble(t, short, func(t *testing.T, i *installation) {
 		target := hooked(t, i, "restAsync")
-		target.status = http.StatusInternalServerError
+		target.say(500, "")
 		api := caller{i.Info.API, i.as(t.Context(), "admin")}
 		answer := api.must(t, 200, "POST", "/v1/hooks:invoke", map[string]any{"request": map[string]any{"fullMethod": addUser, "userID": "u", "request": map[string]any{"n": 1}}})
 		if call := answer["calls"].([]any)[0].(map[string]any); call["outcome"] != "queued" || call["statusCode"] != nil {
 			t.Errorf("%v", call)
 		}
 		time.Sleep(2 * time.Second)
-		target.status = http.StatusOK
+		first, _ := target.got()
+		target.say(200, "")
 		time.Sleep(10 * time.Second)
+		second, h := target.got()
 		const body = `{"fullMethod":"` + addUser + `","instanceID":"default","userID":"u","request":{"n":1}}`
-		if diff := cmp.Diff([]string{body, body}, target.got); diff != "" {
+		if diff := cmp.Diff([]string{body, body}, append(first, second...)); diff != "" {
 			t.Error(diff)
 		}
-		if h := target.header; h.Get("callout-attempt") != "2" || h.Get("callout-delivery") == "" || h.Get("webhook-id") == "" {
+		if h.Get("callout-attempt") != "2" || h.Get("callout-delivery") == "" || h.Get("webhook-id") == "" {
 			t.Errorf("headers %v", h)
 		}
 		found := list(api.must(t, 200, "POST", "/v1/deliveries/search", map[string]any{"filter": map[string]any{"eventType": "hook.request"}}), "deliveries")
@@ -239,7 +262,7 @@ func TestAnswersThatAreNoMessages(t *testing.T) {
 			"response": {`{"ids":["1"]}`: 200, `{"events":[]}`: 500},
 		} {
 			for answer, want := range rows {
-				target.answer = answer
+				target.say(200, answer)
 				body := map[string]any{"fullMethod": method, "request": map[string]any{}}
 				if kind == "response" {
 					body["response"] = map[string]any{}
