@@ -94,7 +94,9 @@ func TestClaimsAreInTheToken(t *testing.T) {
 		}
 		const log = "urn:zitadel:iam:action:function/preaccesstoken:log"
 		logged := []any{`key "sub" already exists`, "looked up the tier"}
-		of := func(sub string) map[string]any { return map[string]any{"iss": "http://" + e.issuer, "aud": audience, "sub": sub} }
+		of := func(sub string) map[string]any {
+			return map[string]any{"iss": "http://" + e.issuer, "aud": audience, "sub": sub}
+		}
 		with := func(sub, tier string) map[string]any {
 			claims := of(sub)
 			claims["tier"], claims[log] = tier, logged
