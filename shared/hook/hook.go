@@ -1,6 +1,6 @@
 // Package hook is what a host API imports to be extended by callouts: middleware for net/http, gRPC and Connect that runs the executions of
-// a request before it is handled and of a response before it is sent, Function for the functions of tokens and SAML responses, and Events to
-// publish what happened.
+// a request before it is handled and of a response before it is sent, Function for the functions of tokens and SAML responses, and
+// Installation.Publish to tell what happened. Programs that use each of them are in scripts/examples.
 //
 // One API stands for two engines: Remote asks an installation's function invoke, and an embedded one, such as that of package
 // functions/invoke, runs routes and targets in the host's own process.

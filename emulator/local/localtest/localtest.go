@@ -45,7 +45,8 @@ func Run(t *testing.T, test func(*testing.T, *Installation)) {
 		transport := &http.Transport{DialContext: i.dial}
 		i.Client = &http.Client{Transport: transport}
 		targets := &http.Client{
-			Transport: &http.Transport{DialContext: i.dial}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport:     &http.Transport{DialContext: i.dial},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 		made := 0
 		l, err := local.Start(t.Context(), local.Config{

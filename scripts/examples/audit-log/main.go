@@ -1,5 +1,5 @@
-// Command audit-log is an API of users whose doings are written into a file elsewhere: it publishes events, has one method's calls queued, and
-// never waits for the target that writes.
+// Command audit-log is an API of users whose doings are written into a file elsewhere: it publishes events, has one method's calls queued,
+// and never waits for the target that writes.
 package main
 
 import (
@@ -21,14 +21,14 @@ import (
 type example struct{ host, target, file string }
 
 func main() {
-	var e example
+	e := &example{} // a pointer, because Main parses the flags
 	flag.StringVar(&e.host, "host", "127.0.0.1:9121", "`address` of the API")
 	flag.StringVar(&e.target, "target", "127.0.0.1:9122", "`address` of the target")
 	flag.StringVar(&e.file, "file", filepath.Join(os.TempDir(), "callout-audit.jsonl"), "`file` that the target appends to")
 	setup.Main(e.start)
 }
 
-func (e example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
+func (e *example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
 	log, err := openLog(e.file)
 	if err != nil {
 		return setup.Program{}, err
@@ -45,7 +45,8 @@ func (e example) start(ctx context.Context, i *setup.Installation) (setup.Progra
 	if err != nil {
 		return setup.Program{}, err
 	}
-	err = i.On(ctx, target.ID, setup.Request(addUser), setup.Event("user.human.added"), setup.Event("user.created"), setup.Event("login.succeeded"))
+	err = i.On(ctx, target.ID,
+		setup.Request(addUser), setup.Event("user.human.added"), setup.Event("user.created"), setup.Event("login.succeeded"))
 	if err != nil {
 		return setup.Program{}, err
 	}

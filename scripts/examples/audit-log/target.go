@@ -28,7 +28,8 @@ type auditLog struct {
 	ids  map[string]bool
 }
 
-// openLog reads what is in the file already. Half an entry at its end, which a crash has left, goes: it was not acknowledged, and comes again.
+// openLog reads what is in the file already. Half an entry at its end, which a crash has left, goes: it was not acknowledged, and comes
+// again.
 func openLog(path string) (*auditLog, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command custom-claims is a login system whose access tokens say more than it knows: while it makes a token it asks Callout, Callout asks the
-// target, and a relying party reads what the target added.
+// Command custom-claims is a login system whose access tokens say more than it knows: while it makes a token it asks Callout, Callout asks
+// the target, and a relying party reads what the target added.
 package main
 
 import (
@@ -20,14 +20,14 @@ import (
 type example struct{ issuer, target, party string }
 
 func main() {
-	var e example
+	e := &example{} // a pointer, because Main parses the flags
 	flag.StringVar(&e.issuer, "host", "127.0.0.1:9111", "`address` of the login system, which issues tokens")
 	flag.StringVar(&e.target, "target", "127.0.0.1:9112", "`address` of the target")
 	flag.StringVar(&e.party, "party", "127.0.0.1:9113", "`address` of the relying party, which takes them")
 	setup.Main(e.start)
 }
 
-func (e example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
+func (e *example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
 	target, err := i.Target(ctx, &actionv2.CreateTargetRequest{
 		Name: "custom-claims", Endpoint: "http://" + e.target + "/", Timeout: durationpb.New(2 * time.Second),
 		// It does not interrupt: while the target is away there are tokens without the claim, which can do less and not more.

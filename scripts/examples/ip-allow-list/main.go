@@ -21,14 +21,14 @@ const createSession = "/zitadel.session.v2.SessionService/CreateSession"
 type example struct{ host, target, allow string }
 
 func main() {
-	var e example
+	e := &example{} // a pointer, because Main parses the flags
 	flag.StringVar(&e.host, "host", "127.0.0.1:9101", "`address` of the login API")
 	flag.StringVar(&e.target, "target", "127.0.0.1:9102", "`address` of the target")
 	flag.StringVar(&e.allow, "allow", "203.0.113.0/24,2001:db8::/32", "`list` of the networks that logins may come from")
 	setup.Main(e.start)
 }
 
-func (e example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
+func (e *example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
 	list, err := parse(e.allow)
 	if err != nil {
 		return setup.Program{}, err

@@ -25,7 +25,8 @@ func running(t *testing.T, l *localtest.Installation, e example) (p setup.Progra
 		t.Fatal(err)
 	}
 	return p, func(forwarded ...string) (int, string) {
-		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+e.host+createSession, strings.NewReader(`{"checks":{"user":{"loginName":"kim"}}}`))
+		body := strings.NewReader(`{"checks":{"user":{"loginName":"kim"}}}`)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+e.host+createSession, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,11 +36,11 @@ func running(t *testing.T, l *localtest.Installation, e example) (p setup.Progra
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		body, err := io.ReadAll(response.Body)
+		text, err := io.ReadAll(response.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return response.StatusCode, string(body)
+		return response.StatusCode, string(text)
 	}
 }
 

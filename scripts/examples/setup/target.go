@@ -39,7 +39,7 @@ func (i *Installation) Target(ctx context.Context, want *actionv2.CreateTargetRe
 	}
 	old := found.GetTargets()[0]
 	if old.GetSigningKey() == "" {
-		return Target{}, fmt.Errorf("the target %s is there already, and this installation does not tell its signing key: delete it", want.GetName())
+		return Target{}, fmt.Errorf("target %s is there, and this installation does not tell its signing key: delete it", want.GetName())
 	}
 	_, err = actions.UpdateTarget(ctx, &actionv2.UpdateTargetRequest{Id: old.GetId(), Endpoint: &want.Endpoint})
 	return Target{ID: old.GetId(), Key: old.GetSigningKey()}, err
@@ -49,8 +49,9 @@ func (i *Installation) Target(ctx context.Context, want *actionv2.CreateTargetRe
 func (i *Installation) On(ctx context.Context, target string, conditions ...*actionv2.Condition) error {
 	actions := i.actions(ctx)
 	for _, c := range conditions {
+		this := &actionv2.InConditionsFilter{Conditions: []*actionv2.Condition{c}}
 		found, err := actions.ListExecutions(ctx, &actionv2.ListExecutionsRequest{Filters: []*actionv2.ExecutionSearchFilter{{
-			Filter: &actionv2.ExecutionSearchFilter_InConditionsFilter{InConditionsFilter: &actionv2.InConditionsFilter{Conditions: []*actionv2.Condition{c}}},
+			Filter: &actionv2.ExecutionSearchFilter_InConditionsFilter{InConditionsFilter: this},
 		}}})
 		if err != nil {
 			return err
@@ -71,7 +72,8 @@ func (i *Installation) On(ctx context.Context, target string, conditions ...*act
 
 // Events adds a host's events to the catalogue, in the place of those that it has there.
 func (i *Installation) Events(ctx context.Context, host string, events ...string) error {
-	_, err := calloutv1connect.NewCatalogServiceClient(i.authorized(ctx), i.API).SetCatalog(ctx, &calloutv1.SetCatalogRequest{Host: host, Events: events})
+	catalog := calloutv1connect.NewCatalogServiceClient(i.authorized(ctx), i.API)
+	_, err := catalog.SetCatalog(ctx, &calloutv1.SetCatalogRequest{Host: host, Events: events})
 	return err
 }
 

@@ -19,14 +19,14 @@ import (
 type example struct{ host, target, directory string }
 
 func main() {
-	var e example
+	e := &example{} // a pointer, because Main parses the flags
 	flag.StringVar(&e.host, "host", "127.0.0.1:9131", "`address` of the login system")
 	flag.StringVar(&e.target, "target", "127.0.0.1:9132", "`address` of the target")
 	flag.StringVar(&e.directory, "directory", "127.0.0.1:9133", "`address` of the other system")
 	setup.Main(e.start)
 }
 
-func (e example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
+func (e *example) start(ctx context.Context, i *setup.Installation) (setup.Program, error) {
 	target, err := i.Target(ctx, &actionv2.CreateTargetRequest{
 		Name: "user-provisioning", Endpoint: "http://" + e.target + "/", Timeout: durationpb.New(10 * time.Second),
 		TargetType: &actionv2.CreateTargetRequest_RestWebhook{RestWebhook: &actionv2.RESTWebhook{}},
