@@ -25,6 +25,7 @@ type entry struct {
 type auditLog struct {
 	mu   sync.Mutex
 	file *os.File
+	size int64
 	ids  map[string]bool
 }
 
@@ -48,10 +49,10 @@ func openLog(path string) (*auditLog, error) {
 		}
 		l.ids[e.ID] = true
 	}
-	end := entries.InputOffset()
-	err = file.Truncate(end)
-	if err == nil && end > 0 {
-		_, err = file.WriteString("\n")
+	l.size = entries.InputOffset()
+	err = file.Truncate(l.size)
+	if err == nil && l.size > 0 {
+		err = l.write([]byte("\n"))
 	}
 	return l, err
 }
@@ -73,12 +74,22 @@ func (l *auditLog) append(e entry) error {
 	if l.ids[e.ID] {
 		return nil
 	}
-	if _, err := l.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	if err := l.file.Sync(); err != nil {
+	if err := l.write(append(line, '\n')); err != nil {
 		return err
 	}
 	l.ids[e.ID] = true
+	return nil
+}
+
+// write puts text on the disk, or nothing.
+func (l *auditLog) write(text []byte) error {
+	_, err := l.file.Write(text)
+	if err == nil {
+		err = l.file.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, l.file.Truncate(l.size))
+	}
+	l.size += int64(len(text))
 	return nil
 }

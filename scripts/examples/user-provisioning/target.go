@@ -15,8 +15,8 @@ type provisioner struct {
 	client   *http.Client
 }
 
-// take acknowledges an event when its account is there, and else has Callout send it again. The webhook-id, which repeats have in common, is
-// the key by which the other system knows a repeat. It is one step there, so that nothing can go wrong between creating and remembering.
+// take acknowledges an event when its account is there, and else has Callout send it again. The webhook-id, which repeats have in common,
+// is the key by which the other system knows a repeat. It is one step there, so that nothing can go wrong between creating and remembering.
 // For a system that takes no such key, ask it first whether it has an account of that user.
 func (p provisioner) take(w http.ResponseWriter, r *http.Request, body []byte) {
 	var event struct {
