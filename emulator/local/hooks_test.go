@@ -310,3 +310,23 @@ func TestPayloadFormsOfHooks(t *testing.T) {
 		}
 	})
 }
+
+// TestRateLimitOfHooks: it is for invoking alone, over every protocol.
+func TestRateLimitOfHooks(t *testing.T) {
+	limited := func(c *local.Config) { c.Environ = []string{"CALLOUT_RATE_LIMITS=invoke=2/m"} }
+	inBubble(t, limited, func(t *testing.T, i *installation) {
+		h := bearer(i.token(t, "admin"))
+		for _, f := range i.hookFaces(t) {
+			const hook = `{"request":{"fullMethod":"/a.A/M","request":{}}}`
+			for range 2 {
+				want(t, f, "within the limit", codes.OK, f.send(t, h, "Invoke", hook).code)
+			}
+			over := f.send(t, h, "Invoke", hook)
+			want(t, f, "over the limit", codes.ResourceExhausted, over.code)
+			want(t, f, "when to try again", "30", over.header.Get("Retry-After"))
+			response, _ := i.post(t, http.MethodPost, "/v1/events", h, "application/json", []byte(`{"event_type":"a.b"}`))
+			want(t, f, "publishing", http.StatusAccepted, response.StatusCode)
+			time.Sleep(time.Minute) // all is made good
+		}
+	})
+}
