@@ -49,8 +49,8 @@ func TestWhatTargetsReceive(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(s.got) != 1 || s.got[0] != tt.want || !json.Valid([]byte(s.got[0])) {
-					t.Errorf("got  %s\nwant %s", s.got, tt.want)
+				if len(s.sent()) != 1 || s.sent()[0] != tt.want || !json.Valid([]byte(s.sent()[0])) {
+					t.Errorf("got  %s\nwant %s", s.sent(), tt.want)
 				}
 				if m := tt.hook.Request; tt.hook.Kind == action.Request && string(result.Message) != string(m) {
 					t.Errorf("the message became %s", result.Message)
@@ -107,8 +107,8 @@ func TestMalformedHooks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *site) {
 				s.target(action.Call, true, says(200, ""))
-				if _, err := s.engine.Run(t.Context(), tt.hook); told(err) != tt.want || len(s.got) > 0 {
-					t.Errorf("%s, %d calls", told(err), len(s.got))
+				if _, err := s.engine.Run(t.Context(), tt.hook); told(err) != tt.want || len(s.sent()) > 0 {
+					t.Errorf("%s, %d calls", told(err), len(s.sent()))
 				}
 			})
 		})
@@ -130,7 +130,7 @@ func TestChainCarriesChanges(t *testing.T) {
 		frame := func(m string) string {
 			return `{"fullMethod":"/a.A/M","instanceID":"here","orgID":"o","userID":"u","request":` + m + `}`
 		}
-		if diff := cmp.Diff([]string{frame(`{"a":0}`), frame(`{"a":1.0}`), frame(`{"a":1.0}`), frame(`{"a":1.0}`)}, s.got); diff != "" {
+		if diff := cmp.Diff([]string{frame(`{"a":0}`), frame(`{"a":1.0}`), frame(`{"a":1.0}`), frame(`{"a":1.0}`)}, s.sent()); diff != "" {
 			t.Error(diff)
 		}
 		if len(s.queued) != 1 || string(s.queued[0].Payload) != frame(`{"a":1.0}`) || s.queued[0].Hook != "request/a.A/M" || s.queued[0].Type != "hook.request" {
@@ -160,7 +160,7 @@ func TestFunctionsGatherAnswers(t *testing.T) {
 		const first = `{"append_claims":[{"key":"tier","value":{"n":12345678901234567890}}],"append_log_claims":["one"]}`
 		const second = `{"set_user_metadata":[{"key":"plan","value":"Z29sZA=="}],"append_claims":[{"key":"tier","value":{"n":12345678901234567890}},{"key":"x","value":null}],"append_log_claims":["one"]}`
 		frame := func(m string) string { return `{"function":"function/preaccesstoken","response":` + m + `}` }
-		if diff := cmp.Diff([]string{frame(`{}`), frame(first), frame(second), frame(second)}, s.got); diff != "" {
+		if diff := cmp.Diff([]string{frame(`{}`), frame(first), frame(second), frame(second)}, s.sent()); diff != "" {
 			t.Error(diff)
 		}
 		want := engine.Answer{
@@ -289,8 +289,8 @@ func TestDeadline(t *testing.T) {
 			s.target(action.Webhook, false, says(200, ""))
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(100*time.Millisecond, cancel)
-			if _, err := s.engine.Run(ctx, request(`{}`)); !errs.Is(err, errs.Canceled) || len(s.got) != 1 {
-				t.Errorf("%v, %d called", err, len(s.got))
+			if _, err := s.engine.Run(ctx, request(`{}`)); !errs.Is(err, errs.Canceled) || len(s.sent()) != 1 {
+				t.Errorf("%v, %d called", err, len(s.sent()))
 			}
 		})
 	})
@@ -312,8 +312,8 @@ func TestHeadersThatTargetsSee(t *testing.T) {
 		s.target(action.Webhook, true, says(200, ""))
 		hook := request(`{}`)
 		hook.Headers = map[string][]string{"x-tenant": {"t"}, "Host": {"h"}, "Cookie": {"c"}}
-		if _, err := s.engine.Run(t.Context(), hook); err != nil || !strings.HasSuffix(s.got[0], `"headers":{"X-Tenant":["t"]}}`) {
-			t.Error(s.got, err)
+		if _, err := s.engine.Run(t.Context(), hook); err != nil || !strings.HasSuffix(s.sent()[0], `"headers":{"X-Tenant":["t"]}}`) {
+			t.Error(s.sent(), err)
 		}
 	})
 }

@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +45,7 @@ type site struct {
 	routes   *table
 	engine   engine.Engine
 	handlers map[string]http.HandlerFunc
+	mu       sync.Mutex
 	got      []string // the bodies, in the order in which they came
 	queued   []action.Occurrence
 	queueErr error
@@ -77,8 +80,17 @@ func inBubble(t *testing.T, test func(t *testing.T, s *site)) {
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
 	s.got = append(s.got, string(body))
+	s.mu.Unlock()
 	s.handlers[strings.TrimPrefix(r.URL.Path, "/")](w, r)
+}
+
+// sent are the bodies that came.
+func (s *site) sent() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.got)
 }
 
 // target adds one to the route, with a second's time.
