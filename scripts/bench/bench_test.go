@@ -63,7 +63,7 @@ func TestMeasure(t *testing.T) {
 		{partThroughput, []string{"bare loops a second", "events a second", "events / bare POSTs", "events / bare loops"}},
 		{partSpread, []string{"events a second to 20 targets", "spread / one target"}},
 		{partNeighbour, []string{
-			"one fails at once: control, p99", "hangs to its 5 s timeout: p99 / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",
+			"one fails at once: control, p99", "hangs to its 5 s timeout: p99 / control", "hangs to its 5 s timeout: p99 of a tenth / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",
 			"takes 900 ms, p50", "60 s timeout, 500/s: held, of 100", "at most 128: kept",
 		}},
 		{partLedger, []string{"events a second, ledger of 600", "of 600 / of 600"}},

@@ -59,6 +59,10 @@ func (b *bench) measureNeighbour(ctx context.Context, _ int) error {
 		p50, p99 := b.report.addLatency(n.name, result.latencies)
 		b.report.add(n.name+": p50 / control", "x", p50/control50)
 		b.report.addAgainst(n.name+": p99 / control", "x", p99/control99, bar{limit: neighbourBar, most: true})
+		calm, controlCalm := tenths(result.latencies), tenths(control.latencies)
+		b.report.add(n.name+": control, p99 of a tenth", "ms", controlCalm)
+		b.report.add(n.name+", p99 of a tenth", "ms", calm)
+		b.report.addAgainst(n.name+": p99 of a tenth / control", "x", calm/controlCalm, bar{limit: neighbourBar, most: true})
 		if n.rate == neighbourRate {
 			quiet99 = control99
 		} else { // the machine may be too slow for so many deliveries; then the control beside them is a low bar

@@ -80,3 +80,32 @@ func TestSeries(t *testing.T) {
 		}
 	}
 }
+
+// TestTenths: a stall in one part is not what most are like, and a neighbour that is felt all the time is.
+func TestTenths(t *testing.T) {
+	steady := func(every, extra int) (all []time.Duration) {
+		for n := range 1000 {
+			d := 5 * time.Millisecond
+			if n%every == 0 {
+				d += time.Duration(extra) * time.Millisecond
+			}
+			all = append(all, d)
+		}
+		return all
+	}
+	stalled := steady(1, 0)
+	for n := 100; n < 180; n++ {
+		stalled[n] = time.Second
+	}
+	for name, tt := range map[string]struct {
+		durations []time.Duration
+		want      float64
+	}{
+		"even": {steady(1, 0), 5}, "a stall of the machine": {stalled, 5}, "one in twenty, all the time": {steady(20, 200), 205},
+		"nothing": {nil, 0}, "few": {[]time.Duration{time.Second}, 1000},
+	} {
+		if got := tenths(tt.durations); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}

@@ -39,3 +39,16 @@ func percentile(durations []time.Duration, p int) float64 {
 	at := (len(sorted)*p+99)/100 - 1
 	return float64(sorted[max(at, 0)]) / float64(time.Millisecond)
 }
+
+// tenths is the median of the 99th percentiles, in ms, of ten parts that follow each other: a stall of the whole machine is in one of them or
+// two, and what a neighbour does all the time is in each.
+func tenths(durations []time.Duration) float64 {
+	var all series
+	size := max(len(durations)/10, 1)
+	for part := range slices.Chunk(durations, size) {
+		if len(part) == size {
+			all.add(percentile(part, 99))
+		}
+	}
+	return all.median()
+}

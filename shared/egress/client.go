@@ -56,5 +56,6 @@ func (p *Policy) dial(ctx context.Context, network, address string) (net.Conn, e
 			return p.Check(host, to)
 		},
 	}
+	dialer.Resolver, _ = p.resolver.(*net.Resolver)
 	return dialer.DialContext(ctx, network, address)
 }

@@ -144,7 +144,7 @@ func (p *Policy) WithOwn(own ...netip.AddrPort) *Policy {
 	return &c
 }
 
-// WithResolver returns the policy that asks this one for the names of new targets. What is dialled is not its business.
+// WithResolver returns the policy that asks this one for the names of new targets; a *net.Resolver is asked at dial too.
 func (p *Policy) WithResolver(r Resolver) *Policy {
 	c := *p
 	c.resolver = r
