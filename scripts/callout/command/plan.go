@@ -44,6 +44,9 @@ func readManifest(text []byte) (manifest, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
+		if e, ok := errors.AsType[*yaml.TypeError](err); ok { // whose text is one line for each
+			return m, errors.New(strings.Join(e.Errors, "; "))
+		}
 		return m, err
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
