@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"slices"
 	"strings"
 
 	"cloud.google.com/go/firestore/apiv1/firestorepb"
@@ -100,7 +101,7 @@ func kindOfCommit(writes []*firestorepb.Write) string {
 		switch {
 		case first.GetDelete() != "":
 			return removeValve
-		case first.GetUpdateMask() != nil:
+		case !slices.Contains(first.GetUpdateMask().GetFieldPaths(), "state"):
 			return stampValve
 		case first.GetCurrentDocument().GetUpdateTime() == nil:
 			return addValve
