@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,14 +39,17 @@ type manifestExecution struct {
 	Targets   []string `yaml:"targets"`
 }
 
+// ourType is what YAML's errors say of ours, and nobody outside knows.
+var ourType = regexp.MustCompile(` in type command\.\w+`)
+
 // readManifest reads YAML, and JSON with it. What it does not know is an error that names the line.
 func readManifest(text []byte) (manifest, error) {
 	var m manifest
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&m); err != nil && !errors.Is(err, io.EOF) {
-		if e, ok := errors.AsType[*yaml.TypeError](err); ok { // whose text is one line for each
-			return m, errors.New(strings.Join(e.Errors, "; "))
+		if e, ok := errors.AsType[*yaml.TypeError](err); ok { // whose text has a line for each, and names types of ours
+			return m, errors.New(ourType.ReplaceAllString(strings.Join(e.Errors, "; "), ""))
 		}
 		return m, err
 	}
