@@ -101,7 +101,7 @@ func kindOfCommit(writes []*firestorepb.Write) string {
 		switch {
 		case first.GetDelete() != "":
 			return removeValve
-		case !slices.Contains(first.GetUpdateMask().GetFieldPaths(), "state"):
+		case first.GetUpdateMask() != nil && !slices.Contains(first.GetUpdateMask().GetFieldPaths(), "state"):
 			return stampValve
 		case first.GetCurrentDocument().GetUpdateTime() == nil:
 			return addValve

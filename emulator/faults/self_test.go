@@ -36,8 +36,10 @@ func TestKinds(t *testing.T) {
 	then, later := time.Unix(100, 0), time.Unix(200, 0)
 	commit := func(w ...*firestorepb.Write) any { return &firestorepb.CommitRequest{Writes: w} }
 	batch := func(w ...*firestorepb.Write) any { return &firestorepb.BatchWriteRequest{Writes: w} }
-	stamp, add := write("valves", "", "", then), write("valves", "", "", then)
-	stamp.UpdateMask, add.CurrentDocument = &firestorepb.DocumentMask{}, nil
+	stamp, add, turn := write("valves", "", "", then), write("valves", "", "", then), write("valves", "", "", then)
+	stamp.UpdateMask = &firestorepb.DocumentMask{FieldPaths: []string{"lastGood"}}
+	add.UpdateMask = &firestorepb.DocumentMask{FieldPaths: []string{"state", "lastGood"}}
+	turn.UpdateMask, add.CurrentDocument = add.UpdateMask, nil
 	remove := &firestorepb.Write{Operation: &firestorepb.Write_Delete{Delete: "projects/p/databases/d/documents/instances/i/valves/x"}}
 	for want, request := range map[string]any{
 		acceptEvent:   commit(write("events", "", "", then), write("deliveries", "pending", "s0", later)),
@@ -47,7 +49,7 @@ func TestKinds(t *testing.T) {
 		saveHeld:      commit(write("deliveries", "retrying", "ti/x", then)),
 		saveWaiting:   commit(write("deliveries", "pending", "s0", later)),
 		saveChain:     commit(write("deliveries", "delivered", "", then), write("deliveries", "pending", "s0", later)),
-		addValve:      commit(add), saveValve: commit(write("valves", "", "", then)), removeValve: commit(remove), stampValve: commit(stamp),
+		addValve:      commit(add), saveValve: commit(turn), removeValve: commit(remove), stampValve: commit(stamp),
 		batchHeld: batch(write("deliveries", "pending", "ti/x", then)), batchClaimed: batch(write("deliveries", "pending", "ti/x", later)),
 		batchFinal: batch(write("deliveries", "dead", "", then)), publishSlow: &pubsubpb.PublishRequest{Topic: "projects/p/topics/deliveries-slow"},
 		getDelivery: &firestorepb.GetDocumentRequest{Name: "projects/p/databases/d/documents/instances/i/deliveries/x"},
