@@ -1178,6 +1178,8 @@ func (x *ListPublicKeysRequest) GetFilters() []*PublicKeySearchFilter {
 	return nil
 }
 
+// ListPublicKeysResponse has the numbers that the reference gives it since lists of keys have pages. Before, public_keys was 1: both cannot be
+// served, and the present clients are. In JSON the two read alike; a binary client of then takes the pagination for one key without an id.
 type ListPublicKeysResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Pagination    *v2.PaginationResponse `protobuf:"bytes,1,opt,name=pagination,proto3" json:"pagination,omitempty"`
