@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/errs"
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
 )
@@ -119,35 +120,12 @@ func listValues(headers map[string][]string) map[string]*structpb.ListValue {
 	return lists
 }
 
-// wireCall is what became of a target's call, and wireAnswer what the targets of a function ask for.
+// wireCall is what became of a target's call.
 type wireCall struct {
 	TargetID   string `json:"targetId"`
 	Outcome    string `json:"outcome"`
 	StatusCode int32  `json:"statusCode,omitempty"`
 	DurationMs int32  `json:"durationMs"`
-}
-
-type wireAnswer struct {
-	AppendClaims    []wireClaim     `json:"append_claims,omitempty"`
-	SetUserMetadata []wireMetadata  `json:"set_user_metadata,omitempty"`
-	AppendLogClaims []string        `json:"append_log_claims,omitempty"`
-	AppendAttribute []wireAttribute `json:"append_attribute,omitempty"`
-}
-
-type wireClaim struct {
-	Key   string          `json:"key"`
-	Value json.RawMessage `json:"value"`
-}
-
-type wireMetadata struct {
-	Key   string `json:"key"`
-	Value []byte `json:"value"`
-}
-
-type wireAttribute struct {
-	Name       string   `json:"name"`
-	NameFormat string   `json:"name_format,omitempty"`
-	Value      []string `json:"value"`
 }
 
 // formatInvoke writes an answer. The message is put in as it is, byte for byte.
@@ -160,7 +138,7 @@ func formatInvoke(m *calloutv1.InvokeResponse) ([]byte, error) {
 		out.WriteString(`{"response":` + message.ResponseJson)
 	case *calloutv1.InvokeResponse_Function:
 		out.WriteString(`{"function":`)
-		if err := encodeJSON(&out, wireAnswerOf(message.Function)); err != nil {
+		if err := encodeJSON(&out, answerOf(message.Function)); err != nil {
 			return nil, err
 		}
 	default:
@@ -194,16 +172,17 @@ func encodeJSON(out *bytes.Buffer, v any) error {
 	return nil
 }
 
-func wireAnswerOf(a *calloutv1.FunctionAnswer) wireAnswer {
-	w := wireAnswer{AppendLogClaims: a.GetAppendLogClaims()}
-	for _, c := range a.GetAppendClaims() {
-		w.AppendClaims = append(w.AppendClaims, wireClaim{c.GetKey(), json.RawMessage(c.GetValueJson())})
+// answerOf is functionAnswer's inverse, for its JSON.
+func answerOf(m *calloutv1.FunctionAnswer) engine.Answer {
+	a := engine.Answer{AppendLogClaims: m.GetAppendLogClaims()}
+	for _, c := range m.GetAppendClaims() {
+		a.AppendClaims = append(a.AppendClaims, engine.Claim{Key: c.GetKey(), Value: json.RawMessage(c.GetValueJson())})
 	}
-	for _, m := range a.GetSetUserMetadata() {
-		w.SetUserMetadata = append(w.SetUserMetadata, wireMetadata{m.GetKey(), m.GetValue()})
+	for _, u := range m.GetSetUserMetadata() {
+		a.SetUserMetadata = append(a.SetUserMetadata, engine.Metadata{Key: u.GetKey(), Value: u.GetValue()})
 	}
-	for _, at := range a.GetAppendAttribute() {
-		w.AppendAttribute = append(w.AppendAttribute, wireAttribute{at.GetName(), at.GetNameFormat(), at.GetValue()})
+	for _, at := range m.GetAppendAttribute() {
+		a.AppendAttribute = append(a.AppendAttribute, engine.Attribute{Name: at.GetName(), NameFormat: at.GetNameFormat(), Value: at.GetValue()})
 	}
-	return w
+	return a
 }

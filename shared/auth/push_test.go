@@ -81,8 +81,7 @@ func TestPushGuardRemembersOneToken(t *testing.T) {
 				t.Fatalf("the known token: %v", err)
 			}
 		}
-		changed := token[:len(token)-2] + "AA"
-		if err := g.Authenticate(t.Context(), changed); err == nil {
+		if err := g.Authenticate(t.Context(), token+"A"); err == nil {
 			t.Error("a changed token passes as the known one")
 		}
 		time.Sleep(11 * time.Second)

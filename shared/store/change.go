@@ -36,8 +36,8 @@ type changeDoc struct {
 
 // change runs fn in a transaction and, where it wrote, adds c to the feed in the same commit, with the event that fn gave. OnChange is told
 // after it, also when it is not known what became of the commit; the event is published where the commit is known to be there. Fn gives nil
-// where it wrote nothing, and an event without a type where the change is nobody's business outside. A try that meets what an earlier one of
-// the same call made is Unavailable: it is not for the caller to be told that somebody else has it.
+// where it wrote nothing that anybody need learn of, and an event without a type where the change is nobody's business outside. A try that
+// meets what an earlier one of the same call made is Unavailable: it is not for the caller to be told that somebody else has it.
 func (s *Store) change(ctx context.Context, operation string, c action.Change,
 	fn func(*firestore.Transaction) (event *action.ConfigEvent, err error)) error {
 	feed := s.collection(c.Instance, changes).NewDoc() // the same in every try, and so is the event's id

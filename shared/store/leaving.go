@@ -47,31 +47,37 @@ func (s *Store) FinishRemovals(ctx context.Context) error {
 	}
 }
 
-// leave takes the target of a removal out of all executions. No new one can come to call it, as it is gone.
+// leave takes the target of a removal out of all executions. No new one can come to call it, as it is gone. What is taken out is a change
+// like any other: who has counted the executions before it counts them again.
 func (s *Store) leave(ctx context.Context, removal *firestore.DocumentRef) error {
-	callers := removal.Parent.Parent.Collection(executions).Where("targets", "array-contains", removal.ID).Limit(leaveBatch)
+	instance := action.InstanceID(removal.Parent.Parent.ID)
+	callers := s.collection(instance, executions).Where("targets", "array-contains", removal.ID).Limit(leaveBatch)
 	for {
 		left := 0
-		err := s.transact(ctx, "take a removed target out of executions", func(_ context.Context, tx *firestore.Transaction) error {
+		changed := targetChange(instance, action.TargetID(removal.ID))
+		err := s.change(ctx, "take a removed target out of executions", changed, func(tx *firestore.Transaction) (*action.ConfigEvent, error) {
 			found, err := tx.Documents(callers).GetAll()
 			if err != nil {
-				return err
+				return nil, err
 			}
 			left = len(found)
 			for _, snapshot := range found {
 				var doc executionDoc
 				if err := snapshot.DataTo(&doc); err != nil {
-					return err
+					return nil, err
 				}
 				others := slices.DeleteFunc(doc.Targets, func(id string) bool { return id == removal.ID })
 				if err := setExecution(tx, snapshot.Ref, action.ExecutionID(doc.ID), others, doc.dates()); err != nil {
-					return err
+					return nil, err
 				}
 			}
-			if left == leaveBatch {
-				return nil
+			if left < leaveBatch {
+				err = tx.Update(removal, []firestore.Update{{Path: leaving, Value: firestore.Delete}})
 			}
-			return tx.Update(removal, []firestore.Update{{Path: leaving, Value: firestore.Delete}})
+			if left == 0 || err != nil {
+				return nil, err
+			}
+			return new(action.ConfigEvent{}), nil
 		})
 		if err != nil || left < leaveBatch {
 			return err
