@@ -57,6 +57,7 @@ func (b *bench) measure(ctx context.Context) error {
 		run  func(ctx context.Context, round int) error
 	}{
 		{partLatency, b.measureLatency}, {partThroughput, b.measureThroughput}, {partSpread, b.measureSpread}, {partNeighbour, b.measureNeighbour},
+		{partBacklog, b.measureBacklog},
 	}
 	for round := range b.plan.rounds {
 		for _, s := range steps {
@@ -93,6 +94,10 @@ func (b *bench) introduce() {
 	}
 	if p.has(partNeighbour) {
 		fmt.Fprintf(b.out, "neighbour: %d events/s to one target for %s, beside another one that misbehaves\n", neighbourRate, p.neighbourTime)
+	}
+	if p.has(partBacklog) {
+		fmt.Fprintf(b.out, "backlog: %d events/s to two targets for %s; one fails for every %dth and is to be called again %s later\n",
+			neighbourRate, p.neighbourTime, failEvery, spare)
 	}
 }
 

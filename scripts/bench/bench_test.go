@@ -16,7 +16,7 @@ import (
 func small(parts ...string) plan {
 	return plan{
 		parts: parts, rounds: 2, rate: 50, latencyTime: 200 * time.Millisecond, events: 100, batch: 20, senders: 2, payload: 600,
-		targets: 20, neighbourTime: 200 * time.Millisecond, flood: 500, ledger: 600,
+		targets: 20, neighbourTime: 200 * time.Millisecond, flood: 500, backlog: 100, ledger: 600,
 	}
 }
 
@@ -66,6 +66,7 @@ func TestMeasure(t *testing.T) {
 			"one fails at once: control, p99", "hangs to its 5 s timeout: p99 / control", "hangs to its 5 s timeout: p99 of a tenth / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",
 			"takes 900 ms, p50", "60 s timeout, 500/s: held, of 100", "at most 128: kept",
 		}},
+		{partBacklog, []string{"beside a healthy target, p50", "beside a backlog of 100, latest", "while the backlog drains, p99", "at most 2000: kept", "backlog drained"}},
 		{partLedger, []string{"events a second, ledger of 600", "of 600 / of 600"}},
 	}
 	for _, tt := range tests {
@@ -73,7 +74,7 @@ func TestMeasure(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			p := small(tt.part)
-			if tt.part == partNeighbour {
+			if tt.part == partNeighbour || tt.part == partBacklog {
 				p.rounds = 1
 			}
 			if err := running(t, p, &out).measure(t.Context()); err != nil {

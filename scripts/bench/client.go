@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -103,8 +104,17 @@ func (c *client) route(ctx context.Context, kind, endpoint string, timeout time.
 	c.mu.Lock()
 	c.made[t.id] = t
 	c.mu.Unlock()
-	return t, c.send(ctx, http.MethodPut, "/v2/actions/executions",
-		fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[%q]}`, kind, t.id), nil)
+	return t, c.execute(ctx, kind, t)
+}
+
+// execute says which targets get events of a type.
+func (c *client) execute(ctx context.Context, kind string, targets ...target) error {
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = strconv.Quote(t.id)
+	}
+	return c.send(ctx, http.MethodPut, "/v2/actions/executions",
+		fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[%s]}`, kind, strings.Join(ids, ",")), nil)
 }
 
 // forget removes all that route made: an installation that goes on is left as it was, but for its log.
@@ -113,7 +123,7 @@ func (c *client) forget(ctx context.Context) error {
 	group.SetLimit(8)
 	for _, t := range c.made {
 		group.Go(func() error {
-			if err := c.send(groupCtx, http.MethodPut, "/v2/actions/executions", fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[]}`, t.kind), nil); err != nil {
+			if err := c.execute(groupCtx, t.kind); err != nil {
 				return err
 			}
 			return c.send(groupCtx, http.MethodDelete, "/v2/actions/targets/"+t.id, "", nil)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,32 +91,8 @@ func (b *bench) throughput(ctx context.Context, kind func(n int) string) (float6
 	if err := b.await(ctx); err != nil {
 		return 0, err
 	}
-	events := newEvents(b.plan.events, kind)
-	batches := make(chan []event)
-	group, groupCtx := errgroup.WithContext(ctx)
-	start := time.Now()
-	for range b.plan.senders {
-		group.Go(func() error {
-			for some := range batches {
-				if err := b.client.publish(groupCtx, b.plan.payload, some...); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		defer close(batches)
-		for from := 0; from < len(events); from += b.plan.batch {
-			select {
-			case batches <- events[from:min(from+b.plan.batch, len(events))]:
-			case <-groupCtx.Done():
-				return nil
-			}
-		}
-		return nil
-	})
-	if err := group.Wait(); err != nil {
+	events, start := newEvents(b.plan.events, kind), time.Now()
+	if err := b.send(ctx, events); err != nil {
 		return 0, err
 	}
 	arrived, err := b.receiver.wait(ctx, events)
@@ -130,4 +107,32 @@ func (b *bench) throughput(ctx context.Context, kind func(n int) string) (float6
 	}
 	rate := float64(len(events)) / last.Sub(start).Seconds()
 	return rate, b.judge(ctx, rate)
+}
+
+// send sends events in batches as fast as they are taken.
+func (b *bench) send(ctx context.Context, events []event) error {
+	batches := make(chan []event)
+	group, groupCtx := errgroup.WithContext(ctx)
+	for range b.plan.senders {
+		group.Go(func() error {
+			for some := range batches {
+				if err := b.client.publish(groupCtx, b.plan.payload, some...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer close(batches)
+		for some := range slices.Chunk(events, b.plan.batch) {
+			select {
+			case batches <- some:
+			case <-groupCtx.Done():
+				return nil
+			}
+		}
+		return nil
+	})
+	return group.Wait()
 }

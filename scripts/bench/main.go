@@ -60,7 +60,7 @@ func run(ctx context.Context) (err error) {
 // parse reads the flags: the plan, and the data folder.
 func parse() (p plan, data string, err error) {
 	flag.StringVar(&data, "data", "", "data `folder` of a running emulator; empty builds one and starts it on a temporary folder")
-	only := flag.String("only", strings.Join(parts[:len(parts)-1], ","), "`parts` to measure, out of "+strings.Join(parts, ","))
+	only := flag.String("only", strings.Join(usual, ","), "`parts` to measure, out of "+strings.Join(parts, ","))
 	flag.IntVar(&p.rounds, "rounds", 3, "how often everything is measured")
 	flag.IntVar(&p.rate, "rate", 100, "events a second while latency is measured")
 	flag.DurationVar(&p.latencyTime, "latency", 10*time.Second, "how long latency is measured, each round")
@@ -71,6 +71,7 @@ func parse() (p plan, data string, err error) {
 	flag.IntVar(&p.targets, "targets", 1000, "over how many targets the part spread sends its events")
 	flag.DurationVar(&p.neighbourTime, "neighbour", 30*time.Second, "how long a target is measured beside each kind of neighbour, each round")
 	flag.IntVar(&p.flood, "flood", 1000, "events a second into the neighbour that hangs for 60 s")
+	flag.IntVar(&p.backlog, "backlog", 100_000, "deliveries that are held for a target while the part backlog measures the retries of another")
 	flag.IntVar(&p.ledger, "ledger", 1_000_000, "finished deliveries in the ledger for the part ledger; what it writes to a running emulator stays for a day")
 	flag.Parse()
 	if p.parts, err = parseParts(*only); err != nil {

@@ -14,10 +14,14 @@ const (
 	partThroughput = "throughput"
 	partSpread     = "spread"
 	partNeighbour  = "neighbour"
+	partBacklog    = "backlog"
 	partLedger     = "ledger"
 )
 
-var parts = []string{partLatency, partThroughput, partSpread, partNeighbour, partLedger}
+var parts = []string{partLatency, partThroughput, partSpread, partNeighbour, partBacklog, partLedger}
+
+// usual are those that are measured where nobody asks for others: the last two take long.
+var usual = parts[:len(parts)-2]
 
 // plan says what is measured.
 type plan struct {
@@ -32,6 +36,7 @@ type plan struct {
 	targets       int
 	neighbourTime time.Duration
 	flood         int
+	backlog       int
 	ledger        int
 }
 
@@ -63,6 +68,8 @@ func (p plan) check() error {
 		return errors.New("-neighbour must be over 0 and at most 10m")
 	case p.flood < neighbourRate || p.flood > 1000*neighbourRate || p.flood%neighbourRate != 0:
 		return fmt.Errorf("-flood must be a multiple of %d, up to %d", neighbourRate, 1000*neighbourRate)
+	case p.backlog < 1 || p.backlog > 1_000_000:
+		return errors.New("-backlog must be 1 to 1000000")
 	case p.ledger < 1 || p.ledger > 10_000_000:
 		return errors.New("-ledger must be 1 to 10000000")
 	}

@@ -18,6 +18,7 @@ func TestPlanIsChecked(t *testing.T) {
 		"targets":        func(p *plan) { p.targets = 0 },
 		"neighbour":      func(p *plan) { p.neighbourTime = time.Hour },
 		"flood":          func(p *plan) { p.flood = neighbourRate + 1 },
+		"backlog":        func(p *plan) { p.backlog = 0 },
 		"ledger":         func(p *plan) { p.ledger = 0 },
 		"ledger, a lot":  func(p *plan) { p.ledger = 1 << 30 },
 		"no latencyTime": func(p *plan) { p.latencyTime = 0 },

@@ -24,7 +24,7 @@ type receiver struct {
 
 	mu      sync.Mutex
 	arrived map[string]time.Time
-	sites   map[string]*site // by path; the other paths answer at once
+	sites   map[string]http.Handler // by path; the other paths answer at once
 }
 
 func newReceiver() (*receiver, error) {
@@ -32,7 +32,7 @@ func newReceiver() (*receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &receiver{listener: l, arrived: map[string]time.Time{}, sites: map[string]*site{}}
+	r := &receiver{listener: l, arrived: map[string]time.Time{}, sites: map[string]http.Handler{}}
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = r.server.Serve(l) }()
 	return r, nil
@@ -44,7 +44,7 @@ func (r *receiver) url(path string) string { return "http://" + r.listener.Addr(
 func (r *receiver) close() { _ = r.server.Close() }
 
 // serve lets a site answer its path from now on.
-func (r *receiver) serve(path string, s *site) {
+func (r *receiver) serve(path string, s http.Handler) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sites[path] = s
