@@ -2,7 +2,13 @@ package engine_test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +28,7 @@ import (
 	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/routing"
+	"github.com/callout-dev/callout/shared/signature/envelope"
 )
 
 const here action.InstanceID = "here"
@@ -50,6 +57,58 @@ type site struct {
 	queued   []action.Occurrence
 	queueErr error
 	log      strings.Builder
+	signs    error // why no web key signs; nil where one does
+}
+
+// forms are the keys behind a JWT and a JWE: of who sends, and of who receives.
+type forms struct {
+	sender, receiver *ecdsa.PrivateKey
+	public           []byte // the receiver's, PEM
+}
+
+const senderID, receiverID = "w1", "p1"
+
+func newForms(t *testing.T) forms {
+	t.Helper()
+	var f forms
+	var err error
+	for _, key := range []**ecdsa.PrivateKey{&f.sender, &f.receiver} {
+		if *key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	der, err := x509.MarshalPKIXPublicKey(f.receiver.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.public = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	return f
+}
+
+// use makes bodies with these keys.
+func (s *site) use(f forms) {
+	caller := s.engine.Caller.(call.Caller)
+	caller.Payload.Keys = signing(func() (action.WebKey, error) {
+		return action.WebKey{ID: senderID, Algorithm: "ES256", Private: action.Hide(f.sender)}, s.signs
+	})
+	s.engine.Caller = caller
+}
+
+type signing func() (action.WebKey, error)
+
+func (f signing) Signing(context.Context, action.InstanceID) (action.WebKey, error) { return f() }
+
+// open is the JSON in a body of a form, opened as its receiver does.
+func (f forms) open(ctx context.Context, form action.PayloadType, body string) ([]byte, error) {
+	keys := envelope.KeySet{senderID: {Algorithm: "ES256", Public: f.sender.Public()}}
+	switch form {
+	case action.PayloadJWT:
+		return envelope.VerifyJWT(ctx, []byte(body), keys)
+	case action.PayloadJWE:
+		return envelope.OpenJWE(ctx, []byte(body), map[string]crypto.PrivateKey{receiverID: f.receiver}, keys)
+	default:
+		return []byte(body), nil
+	}
 }
 
 // inBubble serves targets in memory, in a bubble of virtual time.

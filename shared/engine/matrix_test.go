@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/engine"
+	"github.com/callout-dev/callout/shared/errs"
 )
 
 // ending is a way in which the call of a target ends, and what it means (actions-v2.md sections 5.1 and 5.4). What it tells matters where the
@@ -25,6 +27,8 @@ type ending struct {
 	onlyCall bool
 	// async is what a target that nobody waits for meets; empty means queued.
 	async engine.Outcome
+	// forms are those that it is about; nil means all.
+	forms []action.PayloadType
 }
 
 func answers(status int, body string) func(*site, *action.Target) http.HandlerFunc {
@@ -78,10 +82,14 @@ func endings() []ending {
 			s.routes.route.Destinations[0].Err = errBroken
 			return nil
 		}, sync: engine.Failed, tells: "internal EXEC-thiiCh5b: An internal error occurred", async: engine.Failed},
-		{name: "a JWE without a key to encrypt to", prepare: func(_ *site, to *action.Target) http.HandlerFunc {
-			to.PayloadType = action.PayloadJWE
+		{name: "no key to encrypt to", forms: []action.PayloadType{action.PayloadJWE}, prepare: func(_ *site, to *action.Target) http.HandlerFunc {
+			to.PublicKey = action.PublicKey{}
 			return says(200, "")
 		}, sync: engine.Failed, tells: "internal EXEC-2n8fhs7g: No encryption key found for target"},
+		{name: "no key to sign with", forms: []action.PayloadType{action.PayloadJWT, action.PayloadJWE}, prepare: func(s *site, _ *action.Target) http.HandlerFunc {
+			s.signs = errs.New(errs.Unavailable, "KEYS-1", "try again")
+			return says(200, "")
+		}, sync: engine.Failed, tells: "unavailable KEYS-1: try again"},
 		{name: "a queue that takes nothing", prepare: func(s *site, _ *action.Target) http.HandlerFunc {
 			s.queueErr = errBroken
 			return says(200, "")
@@ -95,63 +103,84 @@ func endings() []ending {
 	return all
 }
 
-// TestEveryEnding: target type x ending x interruptOnError x kind of condition. A target that interrupts ends the call with its error, any
-// other lets the next one be called.
+// TestEveryEnding: target type x ending x interruptOnError x kind of condition x payload type. A target that interrupts ends the call with its
+// error, any other lets the next one be called.
 func TestEveryEnding(t *testing.T) {
+	keys := newForms(t)
 	hooks := []engine.Hook{request(`{"a":0}`), response(`{"a":0}`), function(`{}`)}
 	for _, e := range endings() {
+		if e.forms == nil {
+			e.forms = []action.PayloadType{action.PayloadJSON, action.PayloadJWT, action.PayloadJWE}
+		}
 		for _, kind := range []action.TargetType{action.Webhook, action.Call, action.Async, "newer"} {
 			for _, interrupts := range []bool{true, false} {
 				for _, hook := range hooks {
-					t.Run(fmt.Sprintf("%s/%s/interrupts %t/%s", e.name, kind, interrupts, hook.Kind), func(t *testing.T) {
-						inBubble(t, func(t *testing.T, s *site) {
-							to := s.target(kind, interrupts, nil)
-							s.handlers["t0"] = e.prepare(s, to)
-							s.target(action.Webhook, true, says(200, ""))
-							start := time.Now()
-							result, err := s.engine.Run(t.Context(), hook)
-
-							outcome, tells := e.sync, e.tells
-							switch {
-							case kind == "newer":
-								outcome = engine.Failed
-								if e.async == "" || e.name == "a queue that takes nothing" {
-									tells = "internal EXEC-auqnansr2m: An internal error occurred"
-								}
-							case kind == action.Async:
-								outcome, tells = e.async, ""
-								if outcome == "" {
-									outcome = engine.Queued
-								}
-							case kind == action.Webhook && e.onlyCall:
-								outcome, tells = engine.Success, ""
-							case e.name == "no JSON" && hook.Kind == action.Function:
-								tells = "failed_precondition ACTION-4m9s2: Response is not valid JSON"
-							case e.name == "no JSON":
-								tells = "unknown EXEC-m3ssage001: Execution failed: the target's answer cannot be the message"
-							}
-							want := []engine.Outcome{outcome}
-							if !interrupts || tells == "" {
-								tells = ""
-								want = append(want, engine.Success)
-							}
-							var got []engine.Outcome
-							for _, c := range result.Calls {
-								got = append(got, c.Outcome)
-							}
-							if diff := cmp.Diff(want, got); diff != "" || told(err) != tells {
-								t.Errorf("told %q, want %q; outcomes (-want +got):\n%s", told(err), tells, diff)
-							}
-							if took := time.Since(start); took > time.Second || outcome == engine.Timeout && took != time.Second {
-								t.Errorf("took %s", took)
-							}
-							if text := s.log.String(); strings.Contains(text, "s3cret") || outcome != engine.Success && outcome != engine.Queued && !strings.Contains(text, "target failed") {
-								t.Errorf("log: %s", text)
-							}
+					for _, form := range e.forms {
+						t.Run(fmt.Sprintf("%s/%s/interrupts %t/%s/%s", e.name, kind, interrupts, hook.Kind, form), func(t *testing.T) {
+							inBubble(t, func(t *testing.T, s *site) {
+								s.use(keys)
+								e.check(t, s, keys, kind, interrupts, hook, form)
+							})
 						})
-					})
+					}
 				}
 			}
 		}
 	}
+}
+
+// check runs a hook with a target that ends in this way, and one behind it.
+func (e ending) check(t *testing.T, s *site, keys forms, kind action.TargetType, interrupts bool, hook engine.Hook, form action.PayloadType) {
+	to := s.target(kind, interrupts, nil)
+	to.PayloadType, to.PublicKey = form, action.PublicKey{ID: receiverID, Active: true, PEM: keys.public}
+	s.handlers["t0"] = e.prepare(s, to)
+	s.target(action.Webhook, true, says(200, ""))
+	start := time.Now()
+	result, err := s.engine.Run(t.Context(), hook)
+
+	outcome, tells := e.expected(kind, hook.Kind)
+	want := []engine.Outcome{outcome}
+	if !interrupts || tells == "" {
+		tells = ""
+		want = append(want, engine.Success)
+	}
+	var got []engine.Outcome
+	for _, c := range result.Calls {
+		got = append(got, c.Outcome)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || told(err) != tells {
+		t.Errorf("told %q, want %q; outcomes (-want +got):\n%s", told(err), tells, diff)
+	}
+	if took := time.Since(start); took > time.Second || outcome == engine.Timeout && took != time.Second {
+		t.Errorf("took %s", took)
+	}
+	if text := s.log.String(); strings.Contains(text, "s3cret") || outcome != engine.Success && outcome != engine.Queued && !strings.Contains(text, "target failed") {
+		t.Errorf("log: %s", text)
+	}
+	if sent := s.sent(); len(sent) == len(want) && result.Calls[0].Status != 0 {
+		if body, err := keys.open(t.Context(), form, sent[0]); err != nil || !json.Valid(body) {
+			t.Errorf("received %q as %s: %v", sent[0], form, err)
+		}
+	}
+}
+
+// expected is how the call of a target of a type ends, and what it tells where it interrupts.
+func (e ending) expected(kind action.TargetType, condition action.Kind) (outcome engine.Outcome, tells string) {
+	switch {
+	case kind == "newer" && e.async != "" && e.name != "a queue that takes nothing":
+		return engine.Failed, e.tells
+	case kind == "newer":
+		return engine.Failed, "internal EXEC-auqnansr2m: An internal error occurred"
+	case kind == action.Async && e.async != "":
+		return e.async, ""
+	case kind == action.Async:
+		return engine.Queued, ""
+	case kind == action.Webhook && e.onlyCall:
+		return engine.Success, ""
+	case e.name == "no JSON" && condition == action.Function:
+		return e.sync, "failed_precondition ACTION-4m9s2: Response is not valid JSON"
+	case e.name == "no JSON":
+		return e.sync, "unknown EXEC-m3ssage001: Execution failed: the target's answer cannot be the message"
+	}
+	return e.sync, e.tells
 }
