@@ -56,7 +56,7 @@ func (g *Guard) Authenticate(ctx context.Context, authorization, host string) (C
 	return c, nil
 }
 
-// identity is what a good token says.
+// identity is what a good token says. It is shared: nobody changes it.
 type identity struct {
 	subject string
 	roles   []string
@@ -68,11 +68,7 @@ func (g *Guard) identify(ctx context.Context, token string) (identity, error) {
 	if g.Introspector != nil && !isJWT(token) {
 		return g.Introspector.identify(ctx, token)
 	}
-	t, err := g.Verifier.identify(ctx, token)
-	if err != nil {
-		return identity{}, err
-	}
-	return g.Roles.identity(t.token.Subject, t.claims)
+	return g.Verifier.identify(ctx, token, g.Roles)
 }
 
 // Instance is the one of a request's host. It picks by the host as it came, and then without its port: "id.example.org:443" is no other

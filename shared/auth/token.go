@@ -40,15 +40,7 @@ type Verifier struct {
 	flight singleflight.Group
 	known  atomic.Pointer[provider]
 	// verified are the tokens that were good a moment ago: to check a signature takes longer than all else that is done for a small call.
-	verified *lru.Cache[tokenHash, verified]
-}
-
-// verified is a token, its claims, and until when it is believed. It is shared: nobody changes it.
-type verified struct {
-	token  *oidc.IDToken
-	claims map[string]json.RawMessage
-	// until has no monotonic reading: the ages of a process that was frozen are told by the wall clock.
-	until time.Time
+	verified *lru.Cache[tokenHash, finding]
 }
 
 // provider is what an issuer's configuration says.
@@ -67,7 +59,7 @@ const (
 
 // NewVerifier makes a verifier that reaches the issuer through client.
 func NewVerifier(issuer, audience string, client *http.Client) *Verifier {
-	known, _ := lru.New[tokenHash, verified](maxKnown) // fails for sizes below one alone
+	known, _ := lru.New[tokenHash, finding](maxKnown) // fails for sizes below one alone
 	return &Verifier{issuer: issuer, audience: audience, client: client, verified: known}
 }
 
@@ -77,27 +69,31 @@ var errUnreachable = errors.New("issuer unreachable")
 // isJWT says whether a token has the form of a signed one: then it is verified here, and nobody is asked about it.
 func isJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
-// identify is verify with all claims of the token. One that was good is believed for activeTime, and never beyond its end: for so long a key
-// that its issuer has withdrawn may still be good for it.
-func (v *Verifier) identify(ctx context.Context, token string) (verified, error) {
+// identify says whose a token is, by the roles that its one Guard reads. One that was good is believed for activeTime, and never beyond its
+// end: for so long a key that its issuer has withdrawn may still be good for it.
+func (v *Verifier) identify(ctx context.Context, token string, roles Roles) (identity, error) {
 	hash, now := tokenHash(sha256.Sum256([]byte(token))), time.Now().Round(0)
 	if known, ok := v.verified.Get(hash); ok && now.Before(known.until) && now.Add(activeTime).After(known.until) {
-		return known, nil
+		return known.who, nil
 	}
 	t, err := v.verify(ctx, token)
 	if err != nil {
-		return verified{}, err
+		return identity{}, err
 	}
 	all, err := claims(t)
 	if err != nil {
-		return verified{}, err
+		return identity{}, err
 	}
-	good := verified{token: t, claims: all, until: now.Add(activeTime)}
+	who, err := roles.identity(t.Subject, all)
+	if err != nil {
+		return identity{}, err
+	}
+	good := finding{who: who, until: now.Add(activeTime)}
 	if t.Expiry.Before(good.until) {
 		good.until = t.Expiry
 	}
 	v.verified.Add(hash, good)
-	return good, nil
+	return who, nil
 }
 
 // verify checks issuer, audience, expiry and signature; the error is errUnreachable where nothing can be said of the token.
