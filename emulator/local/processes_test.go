@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,85 +13,136 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/callout-dev/callout/emulator/local"
 	"github.com/callout-dev/callout/functions/all"
+	"github.com/callout-dev/callout/shared/host"
 )
 
-// The same events as in one process, with real ones: the emulator as the ground, every function alone in a process of its own, and a
-// router before them as a URL map is in the cloud.
-func TestRealEventsInManyProcesses(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: builds two programs and runs seven processes")
+// service is a function as the cloud runs it: alone in a process, with an account and an audience of its own where the queue pushes to it.
+// A function with two subscriptions is two services, so that neither stands in the other's way.
+type service struct {
+	name, function string
+	paths          []string
+	event          bool
+}
+
+func services() (found []service) {
+	for _, f := range all.Functions() {
+		if f.Trigger == host.HTTP {
+			found = append(found, service{f.Name, f.Name, f.Paths, false})
+			continue
+		}
+		for _, p := range f.Paths {
+			found = append(found, service{path.Base(p), f.Name, []string{p}, true})
+		}
 	}
-	bin := t.TempDir()
-	build(t, bin, "emulator", "functions")
-	router := newRouter(t)
+	return found
+}
+
+func (s service) account() string  { return s.name + "-push@callout.local" }
+func (s service) audience() string { return "https://" + s.name + ".callout.local" }
+
+// cloud is the emulator as the ground, every service in a process of its own, and a router before them as a URL map is in the cloud.
+type cloud struct {
+	binary  string
+	info    local.Info
+	sealKey string
+	router  *router
+	pubsub  *grpc.ClientConn
+	running map[string]*process
+}
+
+func newCloud(t *testing.T, emulator, binary string) *cloud {
+	t.Helper()
+	c := &cloud{binary: binary, router: newRouter(t), running: map[string]*process{}}
 	data := filepath.Join(t.TempDir(), "data")
 	const free = "127.0.0.1:0"
-	launch(t, nil, "Callout is ready", filepath.Join(bin, "emulator"), "-data", data, "-listen", free, "-firestore", free, "-pubsub", free,
-		"-issuer", free, "-functions", router.url)
-	info := readInfo(t, data)
+	launch(t, nil, "Callout is ready", emulator, "-data", data, "-listen", free, "-firestore", free, "-pubsub", free, "-issuer", free, "-functions", c.router.url)
+	c.info = readInfo(t, data)
 	sealKey, err := os.ReadFile(filepath.Join(data, "seal.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range all.Functions() {
-		line := launch(t, []string{
-			"FUNCTION_TARGET=" + f.Name, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + info.Project,
-			"FIRESTORE_EMULATOR_HOST=" + info.Firestore, "PUBSUB_EMULATOR_HOST=" + info.PubSub,
-			"CALLOUT_ISSUER=" + info.Issuer, "CALLOUT_AUDIENCE=" + info.Audience, "CALLOUT_SEAL_KEYS=" + strings.TrimSpace(string(sealKey)),
-			"CALLOUT_PUSH_ISSUER=" + info.Issuer, "CALLOUT_PUSH_AUDIENCE=" + local.PushAudience, "CALLOUT_PUSH_ACCOUNTS=" + local.PushAccount,
-			"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow,
-		}, `"message":"serving"`, filepath.Join(bin, "functions"))
-		var served struct {
-			Address string `json:"address"`
+	c.sealKey = strings.TrimSpace(string(sealKey))
+	c.pubsub = c.connect(t, c.info.PubSub)
+	for _, s := range services() {
+		if s.event {
+			c.identify(t, s)
 		}
-		if err := json.Unmarshal([]byte(line), &served); err != nil {
-			t.Fatalf("%s: %v in %q", f.Name, err, line)
-		}
-		_, port, err := net.SplitHostPort(served.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		router.add(f.Paths, "http://127.0.0.1:"+port)
+		c.running[s.name] = c.start(t, s)
+		c.router.add(s.paths, c.running[s.name].base(t))
 	}
-	l, err := net.Listen("tcp", free)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := receive(t, l, nil)
-	api := caller{router.url, tokenClient(t.Context(), http.DefaultClient, info, "admin")}
-	_, key := api.route(t, "http://"+l.Addr().String()+"/hook", map[string]any{"event": map[string]any{"group": "github"}})
-	conn, err := grpc.NewClient(info.PubSub, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return c
+}
+
+// connect reaches a gRPC service until the test ends.
+func (c *cloud) connect(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	checkRealEvents(t, api, topic(t, conn), key, r.all)
+	return conn
 }
 
-// build builds programs of this module into a folder.
-func build(t *testing.T, into string, programs ...string) {
+// identify lets the queue push to a service with that one's own account and audience.
+func (c *cloud) identify(t *testing.T, s service) {
 	t.Helper()
-	for _, p := range programs {
-		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(into, p), "../../"+p)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", p, err, out)
-		}
+	_, err := pubsubpb.NewSubscriberClient(c.pubsub).ModifyPushConfig(t.Context(), &pubsubpb.ModifyPushConfigRequest{
+		Subscription: "projects/" + c.info.Project + "/subscriptions/" + s.name, PushConfig: pushConfig(c.router.url+s.paths[0], s.account(), s.audience()),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
-// launch starts a program, waits for a line with that text, and stops it when the test ends. It returns the line.
-func launch(t *testing.T, environ []string, until, path string, args ...string) string {
+func pushConfig(endpoint, account, audience string) *pubsubpb.PushConfig {
+	return &pubsubpb.PushConfig{PushEndpoint: endpoint, AuthenticationMethod: &pubsubpb.PushConfig_OidcToken_{
+		OidcToken: &pubsubpb.PushConfig_OidcToken{ServiceAccountEmail: account, Audience: audience},
+	}}
+}
+
+// start starts a service. Those to which nothing is pushed know no account that may push.
+func (c *cloud) start(t *testing.T, s service) *process {
+	t.Helper()
+	environ := []string{
+		"FUNCTION_TARGET=" + s.function, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + c.info.Project,
+		"FIRESTORE_EMULATOR_HOST=" + c.info.Firestore, "PUBSUB_EMULATOR_HOST=" + c.info.PubSub,
+		"CALLOUT_ISSUER=" + c.info.Issuer, "CALLOUT_AUDIENCE=" + c.info.Audience, "CALLOUT_SEAL_KEYS=" + c.sealKey,
+		"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow, "CALLOUT_RETRY_SCHEDULE=100ms,100ms",
+	}
+	if s.event {
+		environ = append(environ, "CALLOUT_PUSH_ISSUER="+c.info.Issuer, "CALLOUT_PUSH_AUDIENCE="+s.audience(), "CALLOUT_PUSH_ACCOUNTS="+s.account())
+	}
+	return launch(t, environ, `"message":"serving"`, c.binary)
+}
+
+func (c *cloud) as(t *testing.T, name string) caller {
+	return caller{c.router.url, tokenClient(t.Context(), http.DefaultClient, c.info, name)}
+}
+
+// process is a program that was started, and what it said when it was ready.
+type process struct {
+	cmd  *exec.Cmd
+	line string
+	stop func() // may be called again
+}
+
+// launch starts a program, waits for a line with that text, and stops it when the test ends.
+func launch(t *testing.T, environ []string, until, path string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(path, args...)
 	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, environ...)
@@ -103,13 +155,14 @@ func launch(t *testing.T, environ []string, until, path string, args ...string) 
 		t.Fatal(err)
 	}
 	_ = writer.Close()
-	t.Cleanup(func() {
+	p := &process{cmd: cmd, stop: sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%s: %v", filepath.Base(path), err)
 		}
 		_ = reader.Close()
-	})
+	})}
+	t.Cleanup(p.stop)
 	found := make(chan string, 1)
 	go func() {
 		var all strings.Builder
@@ -126,12 +179,27 @@ func launch(t *testing.T, environ []string, until, path string, args ...string) 
 		close(found)
 	}()
 	select {
-	case line := <-found:
-		return line
+	case p.line = <-found:
 	case <-time.After(time.Minute):
 		t.Fatalf("%s did not say %q", filepath.Base(path), until)
-		return ""
 	}
+	return p
+}
+
+// base is the URL of a process that logged where it serves.
+func (p *process) base(t *testing.T) string {
+	t.Helper()
+	var served struct {
+		Address string `json:"address"`
+	}
+	if err := json.Unmarshal([]byte(p.line), &served); err != nil {
+		t.Fatalf("%v in %q", err, p.line)
+	}
+	_, port, err := net.SplitHostPort(served.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://127.0.0.1:" + port
 }
 
 func readInfo(t *testing.T, data string) local.Info {
@@ -147,10 +215,19 @@ func readInfo(t *testing.T, data string) local.Info {
 	return info
 }
 
-// router splits one origin by path.
+// router splits one origin by path, and keeps the last push to each.
 type router struct {
 	url string
 	mux *http.ServeMux
+
+	mu     sync.Mutex
+	pushes map[string]push
+}
+
+// push is a request of the queue's.
+type push struct {
+	token string // with its scheme
+	body  []byte
 }
 
 func newRouter(t *testing.T) *router {
@@ -159,11 +236,32 @@ func newRouter(t *testing.T) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &router{url: "http://" + l.Addr().String(), mux: http.NewServeMux()}
-	server := &http.Server{Handler: r.mux}
+	r := &router{url: "http://" + l.Addr().String(), mux: http.NewServeMux(), pushes: map[string]push{}}
+	server := &http.Server{Handler: r}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Shutdown(context.Background()) })
 	return r
+}
+
+func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	if strings.HasPrefix(request.URL.Path, "/push/") {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		r.mu.Lock()
+		r.pushes[request.URL.Path] = push{request.Header.Get("Authorization"), body}
+		r.mu.Unlock()
+	}
+	r.mux.ServeHTTP(w, request)
+}
+
+// last is the last push to a path.
+func (r *router) last(path string) push {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.pushes[path]
 }
 
 func (r *router) add(paths []string, to string) {
