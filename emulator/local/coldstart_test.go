@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -69,6 +71,41 @@ func (c *cloud) checkStarts(t *testing.T, bare string) {
 		t.Fatal(err)
 	}
 	t.Logf("medians of %d starts\n%s", starts, &text)
+}
+
+// checkLazy starts each service with the clients of Google's services instead of those of the emulator: it asks neither the issuer nor the
+// metadata server, from which its tokens come, before somebody asks it something. It holds no more memory than beside the emulator.
+func (c *cloud) checkLazy(t *testing.T) {
+	var asked atomic.Int32
+	everybody := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer everybody.Close()
+	for _, s := range services() {
+		t.Run(s.name, func(t *testing.T) {
+			asked.Store(0)
+			p := c.start(t, s, "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GCE_METADATA_HOST="+strings.TrimPrefix(everybody.URL, "http://"),
+				"CALLOUT_ISSUER="+everybody.URL, "CALLOUT_PUSH_ISSUER="+everybody.URL)
+			base := p.base(t)
+			if status := ask(t, http.MethodGet, base+"/health", "", ""); status != http.StatusOK {
+				t.Errorf("health: %d", status)
+			}
+			if n := asked.Load(); n != 0 {
+				t.Errorf("it asked %d times", n)
+			}
+			if idle := resident(t, p); idle > maxIdle {
+				t.Errorf("it holds %d bytes; %d are allowed", idle, maxIdle)
+			}
+			if s.name == "keys" {
+				return // it may be asked by everybody, and asks nobody who they are
+			}
+			request := c.realRequest(t, s, "Bearer "+c.token(t, "admin"))
+			if status := request(base); status != http.StatusServiceUnavailable || asked.Load() == 0 {
+				t.Errorf("a real request: %d, and it asked %d times", status, asked.Load())
+			}
+		})
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

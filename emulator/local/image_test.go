@@ -51,6 +51,7 @@ func TestImage(t *testing.T) {
 	t.Run("a retry goes the slow way", c.checkRetry)
 	t.Run("every face of every function answers", c.checkFaces)
 	t.Run("no other push is taken", c.checkPushes)
+	t.Run("a start asks nobody", c.checkLazy)
 	t.Run("starts", func(t *testing.T) { c.checkStarts(t, bare) })
 }
 

@@ -115,8 +115,8 @@ func pushConfig(endpoint, account, audience string) *pubsubpb.PushConfig {
 	}}
 }
 
-// start starts a service. Those to which nothing is pushed know no account that may push.
-func (c *cloud) start(t *testing.T, s service) *process {
+// start starts a service, with more variables or other ones. Those to which nothing is pushed know no account that may push.
+func (c *cloud) start(t *testing.T, s service, more ...string) *process {
 	t.Helper()
 	environ := []string{
 		"FUNCTION_TARGET=" + s.function, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + c.info.Project,
@@ -127,7 +127,7 @@ func (c *cloud) start(t *testing.T, s service) *process {
 	if s.event {
 		environ = append(environ, "CALLOUT_PUSH_ISSUER="+c.info.Issuer, "CALLOUT_PUSH_AUDIENCE="+s.audience(), "CALLOUT_PUSH_ACCOUNTS="+s.account())
 	}
-	return launch(t, environ, `"message":"serving"`, c.binary)
+	return launch(t, append(environ, more...), `"message":"serving"`, c.binary)
 }
 
 func (c *cloud) as(t *testing.T, name string) caller {
