@@ -85,8 +85,8 @@ func (c *cloud) checkLazy(t *testing.T) {
 	for _, s := range services() {
 		t.Run(s.name, func(t *testing.T) {
 			asked.Store(0)
-			p := c.start(t, s, "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=", "GCE_METADATA_HOST="+strings.TrimPrefix(everybody.URL, "http://"),
-				"CALLOUT_ISSUER="+everybody.URL, "CALLOUT_PUSH_ISSUER="+everybody.URL)
+			p := c.start(t, s, "FIRESTORE_EMULATOR_HOST=", "PUBSUB_EMULATOR_HOST=",
+				"GCE_METADATA_HOST="+strings.TrimPrefix(everybody.URL, "http://"), "CALLOUT_ISSUER="+everybody.URL, "CALLOUT_PUSH_ISSUER="+everybody.URL)
 			base := p.base(t)
 			if status := ask(t, http.MethodGet, base+"/health", "", ""); status != http.StatusOK {
 				t.Errorf("health: %d", status)

@@ -150,8 +150,8 @@ func (r *receiver) next(t *testing.T) received {
 	}
 }
 
-// checkRetry: the first attempt is deliver's, the sweeper brings the second one back, and deliver-slow makes it. Its payload is a JWT, whose
-// keys the function keys publishes.
+// checkRetry: the first attempt is deliver's, the sweeper brings the second one back, and deliver-slow makes it. Its payload is a JWT,
+// whose keys the function keys publishes.
 func (c *cloud) checkRetry(t *testing.T) {
 	api := c.as(t, "admin")
 	r, url := receiveAnywhere(t, func(n int, _ received) int { return map[bool]int{true: 503, false: 200}[n == 1] })
@@ -354,7 +354,8 @@ func (c *cloud) pushToken(t *testing.T, account, audience string) string {
 		t.Fatal(err)
 	}
 	defer func() {
-		_, err := subscriber.DeleteSubscription(context.WithoutCancel(t.Context()), &pubsubpb.DeleteSubscriptionRequest{Subscription: subscription.Name})
+		gone := &pubsubpb.DeleteSubscriptionRequest{Subscription: subscription.Name}
+		_, err := subscriber.DeleteSubscription(context.WithoutCancel(t.Context()), gone)
 		if err != nil {
 			t.Error(err)
 		}

@@ -69,7 +69,8 @@ func newCloud(t *testing.T, emulator, binary string) *cloud {
 	c := &cloud{binary: binary, router: newRouter(t), running: map[string]*process{}}
 	data := filepath.Join(t.TempDir(), "data")
 	const free = "127.0.0.1:0"
-	launch(t, nil, "Callout is ready", emulator, "-data", data, "-listen", free, "-firestore", free, "-pubsub", free, "-issuer", free, "-functions", c.router.url)
+	launch(t, nil, "Callout is ready", emulator, "-data", data, "-listen", free, "-firestore", free,
+		"-pubsub", free, "-issuer", free, "-functions", c.router.url)
 	c.info = readInfo(t, data)
 	sealKey, err := os.ReadFile(filepath.Join(data, "seal.key"))
 	if err != nil {
@@ -102,7 +103,8 @@ func (c *cloud) connect(t *testing.T, address string) *grpc.ClientConn {
 func (c *cloud) identify(t *testing.T, s service) {
 	t.Helper()
 	_, err := pubsubpb.NewSubscriberClient(c.pubsub).ModifyPushConfig(t.Context(), &pubsubpb.ModifyPushConfigRequest{
-		Subscription: "projects/" + c.info.Project + "/subscriptions/" + s.name, PushConfig: pushConfig(c.router.url+s.paths[0], s.account(), s.audience()),
+		Subscription: "projects/" + c.info.Project + "/subscriptions/" + s.name,
+		PushConfig:   pushConfig(c.router.url+s.paths[0], s.account(), s.audience()),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +127,8 @@ func (c *cloud) start(t *testing.T, s service, more ...string) *process {
 		"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow, "CALLOUT_RETRY_SCHEDULE=100ms,100ms",
 	}
 	if s.event {
-		environ = append(environ, "CALLOUT_PUSH_ISSUER="+c.info.Issuer, "CALLOUT_PUSH_AUDIENCE="+s.audience(), "CALLOUT_PUSH_ACCOUNTS="+s.account())
+		environ = append(environ, "CALLOUT_PUSH_ISSUER="+c.info.Issuer, "CALLOUT_PUSH_AUDIENCE="+s.audience(),
+			"CALLOUT_PUSH_ACCOUNTS="+s.account())
 	}
 	return launch(t, append(environ, more...), `"message":"serving"`, c.binary)
 }

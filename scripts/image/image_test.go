@@ -144,7 +144,10 @@ func TestWhatTheImageHolds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := v1.Config{User: "65532:65532", Entrypoint: []string{"/functions"}, WorkingDir: "/", Labels: labels("abc"), ExposedPorts: map[string]struct{}{"8080/tcp": {}}}
+		want := v1.Config{
+			User: "65532:65532", Entrypoint: []string{"/functions"}, WorkingDir: "/", Labels: labels("abc"),
+			ExposedPorts: map[string]struct{}{"8080/tcp": {}},
+		}
 		if diff := cmp.Diff(want, config.Config); diff != "" || config.OS != "linux" || config.Architecture != i.platform.Architecture {
 			t.Errorf("%s: %s/%s (-want +got):\n%s", i.platform, config.OS, config.Architecture, diff)
 		}

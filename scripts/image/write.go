@@ -49,7 +49,8 @@ func (m *images) push(ctx context.Context, to string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain))}
+	credentials := authn.NewMultiKeychain(authn.DefaultKeychain, google.Keychain)
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(credentials)}
 	if err := remote.WriteIndex(tag, m.index, options...); err != nil {
 		return "", err
 	}
