@@ -23,6 +23,7 @@ type deployable struct {
 	Name        string       `json:"name"`
 	Trigger     host.Trigger `json:"trigger"`
 	Paths       []string     `json:"paths"`
+	Topics      []string     `json:"topics,omitempty"` // those whose subscriptions push to the paths, in the same order
 	Concurrency int          `json:"concurrency,omitempty"`
 }
 
@@ -31,7 +32,7 @@ func TestFunctionsJSONIsTheTable(t *testing.T) {
 		Functions []deployable `json:"functions"`
 	}
 	for _, f := range all.Functions() {
-		list.Functions = append(list.Functions, deployable{f.Name, f.Trigger, f.Paths, f.Concurrency})
+		list.Functions = append(list.Functions, deployable{f.Name, f.Trigger, f.Paths, f.Topics, f.Concurrency})
 	}
 	got, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
