@@ -242,6 +242,19 @@ func TestWhatBinariesHold(t *testing.T) {
 	}
 }
 
+// testOnly are dependencies that tests have, and no binary of ours: what checks the infrastructure is not what runs on it.
+var testOnly = []string{"github.com/hashicorp/hcl", "github.com/zclconf/go-cty", "k8s.io", "knative.dev", "sigs.k8s.io"}
+
+func TestWhatTestsAloneHold(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, d := range p.Deps {
+			if under(d, testOnly...) {
+				t.Errorf("%s holds %s, which is for tests", p.name(), d)
+			}
+		}
+	}
+}
+
 // TestFunctionsFrameworkIsInOneFile: a function can do without it.
 func TestFunctionsFrameworkIsInOneFile(t *testing.T) {
 	registered := 0

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"context"
 	"crypto/rsa"
 	"errors"
 	"log/slog"
@@ -49,6 +50,8 @@ type Config struct {
 	NewListener func(address string) (net.Listener, error)
 	Targets     *http.Client
 	NewKey      func() (*rsa.PrivateKey, error)
+	// DialPush is how pushes reach functions in other processes.
+	DialPush func(ctx context.Context, network, address string) (net.Conn, error)
 	// Also for tests: what stands between the functions of this process and their two services, and how these two misbehave.
 	Dial             []grpc.DialOption
 	HostileFirestore *firestore.Hostile

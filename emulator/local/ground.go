@@ -55,7 +55,7 @@ type service struct {
 
 func openGround(c Config, api string) (*ground, error) {
 	workers := memnet.NewWorkers()
-	g := &ground{config: c, workers: workers, push: newPushTransport(workers), failed: make(chan error, 8)}
+	g := &ground{config: c, workers: workers, push: newPushTransport(c, workers), failed: make(chan error, 8)}
 	if err := g.open(c, api); err != nil {
 		return nil, errors.Join(err, g.close(context.Background()))
 	}

@@ -23,8 +23,9 @@ type pushTransport struct {
 	handler http.Handler
 }
 
-func newPushTransport(workers *memnet.Workers) *pushTransport {
+func newPushTransport(c Config, workers *memnet.Workers) *pushTransport {
 	outside := &http.Transport{
+		DialContext:         c.DialPush,
 		MaxIdleConnsPerHost: 256, IdleConnTimeout: 90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true, // nothing in an answer but its status is looked at
 	}

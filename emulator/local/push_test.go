@@ -26,7 +26,7 @@ func TestPushesWaitForTheFunctions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		workers := memnet.NewWorkers()
 		defer workers.Close()
-		transport := newPushTransport(workers)
+		transport := newPushTransport(Config{}, workers)
 		var got string
 		handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
@@ -65,7 +65,7 @@ func TestPushEndsThoughItsHandlerDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		workers := memnet.NewWorkers()
 		defer workers.Close()
-		transport := newPushTransport(workers)
+		transport := newPushTransport(Config{}, workers)
 		err := transport.open("http://127.0.0.1:8080", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) }))
 		if err != nil {
 			t.Fatal(err)
@@ -90,7 +90,7 @@ func TestPushAnswerOfManyHeaders(t *testing.T) {
 	defer server.Close()
 	workers := memnet.NewWorkers()
 	defer workers.Close()
-	transport := newPushTransport(workers)
+	transport := newPushTransport(Config{}, workers)
 	transport.outside.DialContext = endpoint.DialContext
 	if err := transport.open("http://functions", http.NotFoundHandler()); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,296 @@
+package infra_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"knative.dev/serving/pkg/apis/config"
+	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+
+	"github.com/callout-dev/callout/emulator/local"
+	"github.com/callout-dev/callout/functions/all"
+	"github.com/callout-dev/callout/shared/env"
+	"github.com/callout-dev/callout/shared/host"
+	"github.com/callout-dev/callout/shared/seal"
+)
+
+const kustomization = "kustomization.yaml"
+
+// decoder decodes what is applied to a cluster, by the kinds' own types: an unknown field, or one twice, is an error.
+func decoder() (runtime.Decoder, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, servingv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install,
+	} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	return serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer(), nil
+}
+
+// decode reads the objects of a file. Anchors are resolved first: the decoder's YAML has none across documents either.
+func decode(d runtime.Decoder, text []byte) ([]runtime.Object, error) {
+	var all []runtime.Object
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var document yaml.Node
+		if err := documents.Decode(&document); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		one, err := yaml.Marshal(&document)
+		if err != nil {
+			return nil, err
+		}
+		object, _, err := d.Decode(one, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, object)
+	}
+}
+
+func manifests(t *testing.T) []runtime.Object {
+	t.Helper()
+	d, err := decoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		Resources []string
+		Images    []struct{ Name string }
+	}
+	text, err := os.ReadFile(filepath.Join("knative", kustomization))
+	if err == nil {
+		err = yaml.Unmarshal(text, &list)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := filepath.Glob("knative/*.yaml")
+	if err != nil || len(there) != len(list.Resources)+1 {
+		t.Errorf("%d files, of which %s lists %d: %v", len(there), kustomization, len(list.Resources), err)
+	}
+	var all []runtime.Object
+	for _, name := range list.Resources {
+		text, err := os.ReadFile(filepath.Join("knative", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects, err := decode(d, text)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		all = append(all, objects...)
+	}
+	return all
+}
+
+// of are the objects of one type.
+func of[T runtime.Object](all []runtime.Object) (some []T) {
+	for _, o := range all {
+		if one, ok := o.(T); ok {
+			some = append(some, one)
+		}
+	}
+	return some
+}
+
+// validate does what Knative's admission does.
+func validate(s *servingv1.Service) error {
+	ctx := config.ToContext(context.Background(), &config.Config{
+		Defaults: mustDefaults(), Features: mustFeatures(),
+	})
+	s.SetDefaults(ctx)
+	if err := s.Validate(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+func mustDefaults() *config.Defaults {
+	d, err := config.NewDefaultsConfigFromMap(map[string]string{})
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func mustFeatures() *config.Features {
+	f, err := config.NewFeaturesConfigFromMap(map[string]string{})
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+func TestKnativeServicesAreValid(t *testing.T) {
+	services := of[*servingv1.Service](manifests(t))
+	for _, s := range services {
+		if err := validate(s); err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+	}
+	if n := len(all.Functions()) + 1; len(services) != n {
+		t.Errorf("%d services, want %d: one for each function, and two for deliver", len(services), n)
+	}
+}
+
+func TestManifestsThatAreWrong(t *testing.T) {
+	d, err := decoder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("knative/functions.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.Split(string(text), "\n---\n")[1]
+	for _, tt := range []struct{ name, old, new string }{
+		{"all is well", "", ""},
+		{"a field that is none", "containerConcurrency", "concurrency"},
+		{"a type that does not fit", "timeoutSeconds: 60", "timeoutSeconds: long"},
+		{"no image", "image: callout-functions", "image: ''"},
+		{"a concurrency that cannot be", "containerConcurrency: 80", "containerConcurrency: -1"},
+		{"a timeout beyond Knative's", "timeoutSeconds: 60", "timeoutSeconds: 601"},
+		{"two ports", "name: issuer\n", "name: issuer\n          ports: [{containerPort: 8082}]\n"},
+		{"a variable that Knative sets", "FUNCTION_TARGET", "PORT"},
+		{"fewer instances at most than at least", `min-scale: "0"`, `min-scale: "11"`},
+		{"an API that is none", "serving.knative.dev/v1\n", "serving.knative.dev/v3\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !strings.Contains(first, tt.old) {
+				t.Fatalf("%q is not there to be replaced", tt.old)
+			}
+			objects, err := decode(d, []byte(strings.Replace(first, tt.old, tt.new, 1)))
+			if err == nil {
+				err = validate(objects[0].(*servingv1.Service))
+			}
+			if (err == nil) != (tt.old == "") {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestFunctionsCanReadTheirEnvironment gives each function what its manifest gives it.
+func TestFunctionsCanReadTheirEnvironment(t *testing.T) {
+	objects := manifests(t)
+	common := of[*corev1.ConfigMap](objects)[0].Data
+	for _, s := range of[*servingv1.Service](objects) {
+		var environ []string
+		for name, value := range common {
+			environ = append(environ, name+"="+value)
+		}
+		for _, v := range s.Spec.Template.Spec.Containers[0].Env {
+			if v.ValueFrom != nil {
+				v.Value = seal.NewKey("k1") // there is one secret
+			}
+			environ = append(environ, v.Name+"="+v.Value)
+		}
+		for _, v := range environ {
+			if name, _, _ := strings.Cut(v, "="); !slices.Contains(knownVariables(), name) {
+				t.Errorf("%s: %s: no function reads it", s.Name, name)
+			}
+		}
+		c, err := env.Read(environ)
+		if err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+		functions, err := all.Select(c.Function)
+		if err != nil || len(functions) != 1 {
+			t.Errorf("%s: %v", s.Name, err)
+			continue
+		}
+		if err := c.Require(functions[0].Needs...); err != nil {
+			t.Errorf("%s: %v", s.Name, err)
+		}
+		if (c.SealKeys != "") != slices.Contains(functions[0].Needs, env.Secrets) {
+			t.Errorf("%s: is given secrets that it does not need", s.Name)
+		}
+		push := functions[0].Trigger == host.Event
+		if push && (c.PushAudience != local.PushAudience || !slices.Equal(c.PushAccounts, env.Accounts{local.PushAccount}) || c.Project != local.Project) {
+			t.Errorf("%s: the emulator pushes as another one", s.Name)
+		}
+	}
+}
+
+func TestHTTPRoutes(t *testing.T) {
+	objects := manifests(t)
+	gateways := map[string][]route{}
+	hosts := map[string]string{} // of a Knative Service: the function it runs
+	for _, s := range of[*servingv1.Service](objects) {
+		hosts[s.Name+".callout.svc.cluster.local"] = s.Spec.Template.Spec.Containers[0].Env[0].Value
+	}
+	for _, r := range of[*gatewayv1.HTTPRoute](objects) {
+		for _, rule := range r.Spec.Rules {
+			if len(rule.Matches) > 64 {
+				t.Errorf("%s: a rule has 64 matches at most", r.Name)
+			}
+			function := hosts[string(*rule.Filters[0].URLRewrite.Hostname)]
+			for _, m := range rule.Matches {
+				gateway := string(r.Spec.ParentRefs[0].Name)
+				gateways[gateway] = append(gateways[gateway], route{*m.Path.Value, *m.Path.Type == gatewayv1.PathMatchPathPrefix, function})
+			}
+		}
+	}
+	checkRoutes(t, gateways["callout"], func(f host.Function) bool { return f.Trigger == host.HTTP })
+	checkRoutes(t, gateways["callout-push"], func(f host.Function) bool { return f.Trigger == host.Event })
+}
+
+// TestContainersAreConfined: as the namespace's level of pod security wants it, and their root file systems cannot be written.
+func TestContainersAreConfined(t *testing.T) {
+	objects := manifests(t)
+	check := func(name string, pod *corev1.PodSpec) {
+		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+			t.Errorf("%s: is given a token of the cluster", name)
+		}
+		for _, c := range pod.Containers {
+			s := c.SecurityContext
+			nonRoot := s.RunAsNonRoot != nil && *s.RunAsNonRoot || pod.SecurityContext != nil && *pod.SecurityContext.RunAsNonRoot
+			if !nonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {
+				t.Errorf("%s: %s is not confined", name, c.Name)
+			}
+			if diff := cmp.Diff([]corev1.Capability{"ALL"}, s.Capabilities.Drop); diff != "" {
+				t.Errorf("%s: %s (-want +got):\n%s", name, c.Name, diff)
+			}
+			if c.Name != "issuer" && c.ReadinessProbe.HTTPGet.Path != "/health" {
+				t.Errorf("%s: %s is probed elsewhere", name, c.Name)
+			}
+		}
+	}
+	n := 0
+	for _, s := range of[*servingv1.Service](objects) {
+		check(s.Name, &s.Spec.Template.Spec.PodSpec)
+		n++
+	}
+	for _, s := range of[*appsv1.StatefulSet](objects) {
+		check(s.Name, &s.Spec.Template.Spec)
+		if *s.Spec.Replicas != 1 {
+			t.Error(fmt.Errorf("%s: %d replicas: the data folder has one owner", s.Name, *s.Spec.Replicas))
+		}
+		n++
+	}
+	if n < 11 {
+		t.Errorf("%d pods", n)
+	}
+}
