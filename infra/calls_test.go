@@ -155,7 +155,8 @@ type recorder struct {
 	mu       sync.Mutex
 	used     map[string]bool
 	unknown  map[string]bool
-	refusing atomic.Bool // it publishes nothing while this is so
+	expiring map[string]bool // collections whose documents say when they may go
+	refusing atomic.Bool     // it publishes nothing while this is so
 }
 
 func (r *recorder) note(method string, request any) {
@@ -167,6 +168,13 @@ func (r *recorder) note(method string, request any) {
 	}
 	for _, p := range all {
 		r.used[p] = true
+	}
+	if w, ok := request.(interface{ GetWrites() []*firestorepb.Write }); ok {
+		for _, w := range w.GetWrites() {
+			if path := strings.Split(w.GetUpdate().GetName(), "/"); w.GetUpdate().GetFields()["expireAt"] != nil {
+				r.expiring[path[len(path)-2]] = true
+			}
+		}
 	}
 }
 
@@ -291,7 +299,7 @@ func (s *site) function(f host.Function, keys string, issuer http.RoundTripper, 
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	r := &recorder{used: map[string]bool{}, unknown: map[string]bool{}}
+	r := &recorder{used: map[string]bool{}, unknown: map[string]bool{}, expiring: map[string]bool{}}
 	s.recorders[f.Name] = r
 	clients, err := env.Open(s.t.Context(), config, env.Network{
 		Firestore: s.connect(s.info.Firestore, r), PubSub: s.connect(s.info.PubSub, r), Issuer: issuer, Targets: targets,
@@ -431,6 +439,17 @@ func (s *site) live() {
 	time.Sleep(5 * time.Minute)
 }
 
+// timesToLive are the collections that the configuration lets expire by expireAt.
+func timesToLive(e evaluation) []string {
+	var all []string
+	for it := e.locals["database"].GetAttr("fieldOverrides").ElementIterator(); it.Next(); {
+		if _, f := it.Element(); f.Type().HasAttribute("ttl") && f.GetAttr("fieldPath").AsString() == "expireAt" {
+			all = append(all, f.GetAttr("collectionGroup").AsString())
+		}
+	}
+	return sorted(all)
+}
+
 // TestRolesAreThoseThatCallsNeed: each function is given what the calls it makes need, and nothing else.
 func TestRolesAreThoseThatCallsNeed(t *testing.T) {
 	e := gcpConfiguration(t).evaluate(t)
@@ -441,9 +460,11 @@ func TestRolesAreThoseThatCallsNeed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSite(t, key)
 		s.live()
+		expiring := map[string]bool{}
 		for name, r := range s.recorders {
 			r.mu.Lock()
 			used, unknown := slices.Sorted(maps.Keys(r.used)), slices.Sorted(maps.Keys(r.unknown))
+			maps.Copy(expiring, r.expiring)
 			r.mu.Unlock()
 			t.Logf("%s: %s", name, strings.Join(used, ", "))
 			for _, call := range unknown {
@@ -460,6 +481,9 @@ func TestRolesAreThoseThatCallsNeed(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s is not given what it needs (-needs +is given):\n%s", name, diff)
 			}
+		}
+		if diff := cmp.Diff(slices.Sorted(maps.Keys(expiring)), timesToLive(e)); diff != "" {
+			t.Errorf("collections whose documents expire (-seen +in the configuration):\n%s", diff)
 		}
 	})
 }
