@@ -178,7 +178,8 @@ func (r *recorder) note(method string, request any) {
 	}
 }
 
-func (r *recorder) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, next grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+func (r *recorder) unary(ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+	next grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	r.note(method, request)
 	if method == publishMethod && r.refusing.Load() {
 		return status.Error(codes.PermissionDenied, "refused by the test")
@@ -186,7 +187,8 @@ func (r *recorder) unary(ctx context.Context, method string, request, reply any,
 	return next(ctx, method, request, reply, conn, opts...)
 }
 
-func (r *recorder) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+func (r *recorder) stream(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+	next grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	r.note(method, nil)
 	return next(ctx, desc, conn, method, opts...)
 }
@@ -252,8 +254,8 @@ func newSite(t *testing.T, key *rsa.PrivateKey) *site {
 	s := &site{t: t, listeners: map[string]*memnet.Listener{}, recorders: map[string]*recorder{}}
 	keys := seal.NewKey("k1")
 	l, err := local.Start(t.Context(), local.Config{
-		Listen: "127.0.0.1:8080", Firestore: "127.0.0.1:8081", PubSub: "127.0.0.1:8085", Issuer: "127.0.0.1:8082", Functions: "http://" + functions,
-		EgressAllow: local.DefaultEgressAllow, Log: logging.Discard(), Environ: []string{"CALLOUT_SEAL_KEYS=" + keys},
+		Listen: "127.0.0.1:8080", Firestore: "127.0.0.1:8081", PubSub: "127.0.0.1:8085", Issuer: "127.0.0.1:8082",
+		Functions: "http://" + functions, EgressAllow: local.DefaultEgressAllow, Log: logging.Discard(), Environ: []string{"CALLOUT_SEAL_KEYS=" + keys},
 		NewListener: s.listen, DialPush: s.dial, NewKey: func() (*rsa.PrivateKey, error) { return key, nil },
 	})
 	if err != nil {
@@ -292,7 +294,8 @@ func newSite(t *testing.T, key *rsa.PrivateKey) *site {
 func (s *site) function(f host.Function, keys string, issuer http.RoundTripper, targets *http.Client) http.Handler {
 	s.t.Helper()
 	config, err := env.Read([]string{
-		"FUNCTION_TARGET=" + f.Name, "GOOGLE_CLOUD_PROJECT=" + local.Project, "CALLOUT_ISSUER=" + s.info.Issuer, "CALLOUT_AUDIENCE=" + local.Audience,
+		"FUNCTION_TARGET=" + f.Name, "GOOGLE_CLOUD_PROJECT=" + local.Project,
+		"CALLOUT_ISSUER=" + s.info.Issuer, "CALLOUT_AUDIENCE=" + local.Audience,
 		"CALLOUT_PUSH_ISSUER=" + s.info.Issuer, "CALLOUT_PUSH_AUDIENCE=" + local.PushAudience, "CALLOUT_PUSH_ACCOUNTS=" + local.PushAccount,
 		"CALLOUT_SEAL_KEYS=" + keys, "CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow,
 	})

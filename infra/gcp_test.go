@@ -85,8 +85,9 @@ func (c *terraform) evaluate(t *testing.T) evaluation {
 		Impl:   func(args []cty.Value, to cty.Type) (cty.Value, error) { return convert.Convert(args[0], to) },
 	})
 	e := evaluation{&hcl.EvalContext{Variables: maps.Clone(moduleFolder), Functions: map[string]function.Function{
-		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "file": readFile, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
-		"keys": stdlib.KeysFunc, "merge": stdlib.MergeFunc, "toset": toSet, "trimprefix": stdlib.TrimPrefixFunc, "try": tryfunc.TryFunc,
+		"concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "file": readFile, "join": stdlib.JoinFunc,
+		"jsondecode": stdlib.JSONDecodeFunc,
+		"keys":       stdlib.KeysFunc, "merge": stdlib.MergeFunc, "toset": toSet, "trimprefix": stdlib.TrimPrefixFunc, "try": tryfunc.TryFunc,
 		"endswith": textFunction(strings.HasSuffix),
 	}}, map[string]cty.Value{}}
 	given := map[string]cty.Value{}

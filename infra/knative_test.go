@@ -17,6 +17,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"knative.dev/serving/pkg/apis/config"
@@ -227,9 +228,26 @@ func TestFunctionsCanReadTheirEnvironment(t *testing.T) {
 		if (c.SealKeys != "") != slices.Contains(functions[0].Needs, env.Secrets) {
 			t.Errorf("%s: is given secrets that it does not need", s.Name)
 		}
-		push := functions[0].Trigger == host.Event
-		if push && (c.PushAudience != local.PushAudience || !slices.Equal(c.PushAccounts, env.Accounts{local.PushAccount}) || c.Project != local.Project) {
+		pushes := c.PushAudience == local.PushAudience && slices.Equal(c.PushAccounts, env.Accounts{local.PushAccount})
+		if functions[0].Trigger == host.Event && !pushes || c.Project != local.Project {
 			t.Errorf("%s: the emulator pushes as another one", s.Name)
+		}
+	}
+}
+
+// TestNamespaces: objects name theirs, because one is in another than the rest.
+func TestNamespaces(t *testing.T) {
+	for _, o := range manifests(t) {
+		object := o.(metav1.Object)
+		want := "callout"
+		switch o.(type) {
+		case *corev1.Namespace:
+			want = ""
+		case *gatewayv1beta1.ReferenceGrant:
+			want = "kourier-system"
+		}
+		if object.GetNamespace() != want {
+			t.Errorf("%s is in namespace %q, want %q", object.GetName(), object.GetNamespace(), want)
 		}
 	}
 }

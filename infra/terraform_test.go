@@ -76,7 +76,8 @@ func (c *terraform) add(b *hclsyntax.Block) error {
 }
 
 // functionsOfTerraform are those that the configuration may call.
-var functionsOfTerraform = []string{"base64encode", "concat", "contains", "endswith", "file", "floor", "join", "jsondecode", "jsonencode", "keys",
+var functionsOfTerraform = []string{"base64encode", "concat", "contains", "endswith", "file", "floor", "join", "jsondecode",
+	"jsonencode", "keys",
 	"merge", "sha256", "startswith", "substr", "toset", "trimprefix", "try"}
 
 // scope is what a block may refer to besides what all may.
@@ -85,7 +86,7 @@ type scope struct {
 	iterators   []string // of dynamic blocks
 }
 
-// references checks what every expression refers to, and tells what is wrong. Reads is called with each path that is read, its folder first.
+// references checks what every expression refers to, and tells what is wrong. Reads is called with each path that is read.
 func (c *terraform) references(reads func(path string) error) []string {
 	w := &walk{terraform: c, reads: reads, used: map[string]bool{}}
 	for _, b := range c.blocks {
