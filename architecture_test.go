@@ -119,6 +119,11 @@ var homes = []home{
 	{dependency: "golang.org/x/oauth2", in: []string{"shared/auth", "shared/env", "shared/hook"}},
 	{dependency: "github.com/caarlos0/env/v11", in: []string{"shared/env"}},
 	{dependency: "github.com/hashicorp/golang-lru/v2", in: []string{"functions/deliver", "shared/auth", "shared/api", "shared/store"}},
+	{dependency: "go.opentelemetry.io/otel", in: []string{"shared/telemetry"}, exceptions: map[string][]string{
+		// Who begins a span says of what kind it is, and what it is about.
+		"go.opentelemetry.io/otel/attribute": {"shared/call", "shared/host", "shared/queue"},
+		"go.opentelemetry.io/otel/trace":     {"shared/call", "shared/host", "shared/queue"},
+	}},
 	{dependency: "golang.org/x/net", in: []string{"shared/engine"}},
 	{dependency: "golang.org/x/time", in: []string{"shared/auth"}},
 	{dependency: "golang.org/x/sync", in: []string{"shared", "functions"}}, // as good as the standard library

@@ -16,6 +16,7 @@ import (
 
 	"github.com/callout-dev/callout/emulator/firestore"
 	"github.com/callout-dev/callout/emulator/pubsub"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // What an installation on one machine calls things.
@@ -51,7 +52,8 @@ type Config struct {
 	Targets     *http.Client
 	NewKey      func() (*rsa.PrivateKey, error)
 	// DialPush is how pushes reach functions in other processes.
-	DialPush func(ctx context.Context, network, address string) (net.Conn, error)
+	DialPush  func(ctx context.Context, network, address string) (net.Conn, error)
+	Telemetry *telemetry.Telemetry
 	// Also for tests: what stands between the functions of this process and their two services, and how these two misbehave.
 	Dial             []grpc.DialOption
 	HostileFirestore *firestore.Hostile

@@ -97,6 +97,7 @@ func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	network.Targets = l.config.Targets
 	network.Own = l.ownAddresses()
 	network.Stopping = l.stopping
+	network.Telemetry = l.config.Telemetry
 	l.clients, err = env.Open(ctx, config, network, l.config.Log)
 	if err != nil {
 		return nil, err

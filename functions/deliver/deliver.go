@@ -16,6 +16,7 @@ import (
 	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/routing"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 const (
@@ -49,6 +50,7 @@ type job struct {
 	target action.Target
 	event  action.EventID
 	body   []byte
+	trace  string // of the event, where it came without the message
 	valve  action.Valve
 }
 
@@ -144,11 +146,13 @@ func (d *Deliverer) job(ctx context.Context, seen ledger.Version, to *routing.De
 		return j, nil
 	}
 	event, err := d.Ledger.Event(ctx, message.Instance, seen.Event, time.Time{})
-	j.event, j.body = event.ID, event.Body
+	j.event, j.body, j.trace = event.ID, event.Body, event.Trace
 	return j, err
 }
 
 func (d *Deliverer) call(ctx context.Context, j job) call.Result {
+	ctx, span := telemetry.Resume(ctx, "retry", j.trace)
+	defer span.End()
 	return d.Caller.Call(ctx, call.Request{
 		Instance: j.seen.Instance, Target: j.target, Body: j.body, WebhookID: j.event.WebhookID(),
 		Delivery: j.seen.ID, Attempt: j.seen.Tried() + 1, Keep: action.MaxAnswer,

@@ -13,6 +13,7 @@ import (
 	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/routing"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // Routes finds whom an event is for.
@@ -72,7 +73,7 @@ func (d *Dispatcher) match(ctx context.Context, o action.Occurrence, to action.T
 	}
 	now := time.Now().UTC()
 	event := ledger.Event{
-		Instance: o.Instance, Source: o.Source, ID: o.ID, Type: o.Type, Body: body, Message: message,
+		Instance: o.Instance, Source: o.Source, ID: o.ID, Type: o.Type, Body: body, Message: message, Trace: telemetry.Traceparent(ctx),
 		Execution: route.Execution, Created: now, Expires: now.Add(d.Ledger.Rules().Retention),
 	}
 	if len(route.Destinations) == 0 {

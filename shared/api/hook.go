@@ -17,8 +17,6 @@ import (
 	"github.com/callout-dev/callout/shared/gen/callout/v1/calloutv1connect"
 )
 
-const headerTraceparent = "Traceparent"
-
 // Hooks is the operation of function invoke.
 type Hooks interface {
 	// Run runs a hook of an instance.
@@ -46,7 +44,7 @@ type Embedded struct {
 
 // Invoke is the RPC.
 func (e Embedded) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (*calloutv1.InvokeResponse, error) {
-	answer, err := invoke(ctx, e.Operations, e.Instance, r, "")
+	answer, err := invoke(ctx, e.Operations, e.Instance, r)
 	if err != nil {
 		return nil, toConnect(err)
 	}
@@ -64,11 +62,7 @@ func (f *hookFace) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (*cal
 	if err != nil {
 		return nil, err
 	}
-	var trace string
-	if info, ok := connect.CallInfoForHandlerContext(ctx); ok {
-		trace = info.RequestHeader().Get(headerTraceparent)
-	}
-	return invoke(ctx, f.operations, caller.Instance, r, trace)
+	return invoke(ctx, f.operations, caller.Instance, r)
 }
 
 // post is POST /v1/hooks:invoke.
@@ -96,7 +90,7 @@ func (f *hookFace) answer(w http.ResponseWriter, r *http.Request) ([]byte, error
 	if err := parseInvoke(body, &request); err != nil {
 		return nil, err
 	}
-	response, err := invoke(r.Context(), f.operations, caller.Instance, &request, r.Header.Get(headerTraceparent))
+	response, err := invoke(r.Context(), f.operations, caller.Instance, &request)
 	if err != nil {
 		return nil, err
 	}
@@ -104,12 +98,12 @@ func (f *hookFace) answer(w http.ResponseWriter, r *http.Request) ([]byte, error
 }
 
 // invoke runs what a message asks for.
-func invoke(ctx context.Context, operations Hooks, instance action.InstanceID, r *calloutv1.InvokeRequest, trace string) (*calloutv1.InvokeResponse, error) {
+func invoke(ctx context.Context, operations Hooks, instance action.InstanceID, r *calloutv1.InvokeRequest) (*calloutv1.InvokeResponse, error) {
 	hook, text, err := hookOf(r)
 	if err != nil {
 		return nil, err
 	}
-	hook.Instance, hook.Trace = instance, trace
+	hook.Instance = instance
 	if r.Timeout != nil {
 		timeout := r.Timeout.AsDuration()
 		if err := r.Timeout.CheckValid(); err != nil || timeout <= 0 {

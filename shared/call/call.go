@@ -5,27 +5,25 @@ package call
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
-	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/payload"
 	"github.com/callout-dev/callout/shared/signature"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // Headers of a delivery (callout.md section 6).
 const (
 	HeaderDelivery = "Callout-Delivery"
 	HeaderAttempt  = "Callout-Attempt"
-	headerTrace    = "Traceparent"
 )
 
 // drainLimit is how much of an answer is read beyond what is kept, so that the connection can be used again.
@@ -52,8 +50,6 @@ type Request struct {
 	// Delivery and Attempt are set for events only.
 	Delivery action.DeliveryID
 	Attempt  int
-	// Trace is the W3C traceparent that the call is a part of; what is none starts a new trace.
-	Trace string
 	// Keep is how many bytes of the answer are wanted.
 	Keep int64
 }
@@ -86,8 +82,11 @@ func (c Caller) Call(ctx context.Context, r Request) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Target.Timeout)
 	defer cancel()
+	ctx, span := telemetry.Start(ctx, http.MethodPost, trace.SpanKindClient, r.attributes()...)
+	defer span.End()
 	result := c.exchange(ctx, r, start)
 	result.Start, result.Took = start, time.Since(start)
+	result.tell(span)
 	return result
 }
 
@@ -96,7 +95,7 @@ func (c Caller) exchange(ctx context.Context, r Request, now time.Time) Result {
 	if err != nil {
 		return Result{Outcome: action.Failed, Error: action.ErrorConnection, Cause: err}
 	}
-	c.setHeaders(request.Header, r, now)
+	c.setHeaders(ctx, request.Header, r, now)
 	response, err := c.Client.Do(request)
 	if err != nil {
 		return failure(err)
@@ -131,7 +130,7 @@ func (c Caller) exchange(ctx context.Context, r Request, now time.Time) Result {
 	return result
 }
 
-func (c Caller) setHeaders(h http.Header, r Request, now time.Time) {
+func (c Caller) setHeaders(ctx context.Context, h http.Header, r Request, now time.Time) {
 	var keys []string
 	for _, k := range r.Target.KeysAt(now) {
 		keys = append(keys, string(k))
@@ -139,27 +138,12 @@ func (c Caller) setHeaders(h http.Header, r Request, now time.Time) {
 	signature.Sign(h, keys, r.WebhookID, now, r.Body)
 	h.Set("Content-Type", "application/json")
 	h.Set("User-Agent", c.UserAgent)
-	h.Set(headerTrace, traceWithin(r.Trace))
+	setTrace(ctx, h)
 	if r.Delivery != "" {
 		h.Set(HeaderDelivery, string(r.Delivery))
 		h.Set(HeaderAttempt, strconv.Itoa(r.Attempt))
 	}
 }
-
-// traceWithin makes the W3C trace context of a call: version 00, a parent id of its own, and trace id and flags of the trace that it is a
-// part of; without one a new trace, sampled.
-func traceWithin(parent string) string {
-	var ids [24]byte
-	_, _ = rand.Read(ids[:]) // never fails: see crypto/rand
-	trace, flags := hex.EncodeToString(ids[:16]), "01"
-	if p := traceParent.FindStringSubmatch(parent); p != nil && strings.Trim(p[1], "0") != "" {
-		trace, flags = p[1], p[2]
-	}
-	return "00-" + trace + "-" + hex.EncodeToString(ids[16:]) + "-" + flags
-}
-
-// traceParent is version 00 of https://www.w3.org/TR/trace-context section 3.2; later versions begin the same way.
-var traceParent = regexp.MustCompile(`^(?:0[0-9a-f]|[1-9a-e][0-9a-f]|f[0-9a-e])-([0-9a-f]{32})-[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?$`)
 
 // maxRetryAfter is the longest that a target may put off its next attempt (callout.md section 7).
 const maxRetryAfter = 24 * time.Hour

@@ -89,7 +89,7 @@ func (c *chain) exchange(ctx context.Context, t action.Target) (Called, error) {
 		return Called{Outcome: Failed}, err
 	}
 	r := c.engine.Caller.Call(ctx, call.Request{
-		Instance: c.hook.Instance, Target: t, Body: body, WebhookID: string(action.NewEventID()), Keep: MaxMessage, Trace: c.hook.Trace,
+		Instance: c.hook.Instance, Target: t, Body: body, WebhookID: string(action.NewEventID()), Keep: MaxMessage,
 	})
 	called := Called{Outcome: Success, Status: r.Status, Took: r.Took}
 	switch {

@@ -34,9 +34,6 @@ type Hook struct {
 	// Function is the name of a function, and Payload an object: what targets receive but for "function" and "response".
 	Function string
 	Payload  json.RawMessage
-
-	// Trace is the caller's W3C traceparent, "" where there is none.
-	Trace string
 	// Check says whether a target's answer can be the message; nil takes any object for an object, and any value for any other.
 	Check func(json.RawMessage) error
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/callout-dev/callout/shared/routing"
 	"github.com/callout-dev/callout/shared/seal"
 	"github.com/callout-dev/callout/shared/store"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // issuerTime bounds one request to an issuer.
@@ -46,6 +47,8 @@ type Network struct {
 	Targets *http.Client
 	// Own are this process's listeners, which no target may name.
 	Own []netip.AddrPort
+	// Telemetry is where spans begin; nil begins none. Who made it closes it.
+	Telemetry *telemetry.Telemetry
 	// Stopping is closed when the process begins to stop: what only waits should end then.
 	Stopping <-chan struct{}
 }
@@ -66,6 +69,8 @@ type Clients struct {
 	Push   *auth.PushGuard
 	Egress *egress.Policy
 	Caller call.Caller
+	// Telemetry is where spans begin; nil begins none.
+	Telemetry *telemetry.Telemetry
 	// Stopping is closed when the process begins to stop; nil never is.
 	Stopping <-chan struct{}
 
@@ -74,7 +79,7 @@ type Clients struct {
 
 // Open makes the clients. Nothing is dialled before it is used, so a service that is down is no error here.
 func Open(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients, error) {
-	clients := &Clients{Config: c, Log: log, Stopping: n.Stopping}
+	clients := &Clients{Config: c, Log: log, Telemetry: n.Telemetry, Stopping: n.Stopping}
 	if err := clients.open(ctx, n); err != nil {
 		return nil, errors.Join(fmt.Errorf("open clients: %w", err), clients.Close())
 	}
@@ -97,6 +102,9 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 		return err
 	}
 	c.Egress = policy.WithOwn(append(c.Config.services(), n.Own...)...)
+	if err := c.openTelemetry(ctx); err != nil {
+		return err
+	}
 	if err := c.openFirestore(ctx, n.Firestore); err != nil {
 		return err
 	}
@@ -122,6 +130,22 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 		c.Caller.Client = egress.NewClient(c.Egress)
 	}
 	return nil
+}
+
+// openTelemetry makes what the configuration says, unless there is one.
+func (c *Clients) openTelemetry(ctx context.Context) (err error) {
+	if c.Telemetry != nil {
+		return nil
+	}
+	name := "callout"
+	if c.Config.Function != "" {
+		name += "-" + c.Config.Function
+	}
+	c.Telemetry, err = telemetry.Open(ctx, c.Config.Telemetry, name, Version)
+	if c.Telemetry != nil {
+		c.closers = append(c.closers, func() error { return c.Telemetry.Close(ctx) })
+	}
+	return err
 }
 
 func sealer(c Config) (store.Sealer, error) {

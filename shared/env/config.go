@@ -19,6 +19,7 @@ import (
 	"github.com/callout-dev/callout/shared/engine"
 	"github.com/callout-dev/callout/shared/ledger"
 	"github.com/callout-dev/callout/shared/seal"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // Version is Callout's, as targets see it.
@@ -61,6 +62,8 @@ type Config struct {
 	Shards        int                  `env:"CALLOUT_SHARDS" envDefault:"1"`
 	Catalog       action.CatalogueMode `env:"CALLOUT_CATALOG" envDefault:"namespaces"`
 	LogLevel      slog.Level           `env:"CALLOUT_LOG_LEVEL" envDefault:"INFO"`
+
+	Telemetry telemetry.Config
 }
 
 // LogBodies says of which attempts the beginning of the answer is kept.

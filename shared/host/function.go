@@ -47,7 +47,7 @@ func (f Function) Handler(c *env.Clients) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		return withCORS(handler), nil
+		return withCORS(traced(c, handler)), nil
 	}
 	event, err := f.event(c)
 	if err != nil {
@@ -59,8 +59,12 @@ func (f Function) Handler(c *env.Clients) (http.Handler, error) {
 // event is what handles a push, no more of them at once than Concurrency says.
 func (f Function) event(c *env.Clients) (EventFunc, error) {
 	event, err := f.Event(c)
-	if err != nil || f.Concurrency == 0 {
-		return event, err
+	if err != nil {
+		return nil, err
+	}
+	event = traceMessages(c, f.Name, event)
+	if f.Concurrency == 0 {
+		return event, nil
 	}
 	return atMost(f.Concurrency, event), nil
 }

@@ -20,6 +20,8 @@ type Event struct {
 	Body []byte
 	// Message is the id of the queue's message that brought the event: the same one coming again is a crash, another one a duplicate.
 	Message string
+	// Trace is the W3C traceparent that its deliveries are a part of, "" for none.
+	Trace string
 	// Execution is what it matched, "" for none, and Targets who was to be called.
 	Execution action.ExecutionID
 	Targets   []action.TargetID
@@ -48,6 +50,7 @@ func encodeEvent(e Event) map[string]*firestorepb.Value {
 	f.setText("type", e.Type)
 	f.setBytes("payload", e.Body)
 	f.setText("message", e.Message)
+	f.setText("trace", e.Trace)
 	f.setText("execution", string(e.Execution))
 	var targets []*firestorepb.Value
 	for _, t := range e.Targets {
@@ -64,7 +67,7 @@ func decodeEvent(doc *firestorepb.Document) (Event, error) {
 	f := &fields{values: doc.GetFields()}
 	e := Event{
 		Instance: instanceOf(doc.GetName()), Source: f.text("source"), ID: action.EventID(f.text("id")), Type: f.text("type"),
-		Body: f.bytes("payload"), Message: f.text("message"), Execution: action.ExecutionID(f.text("execution")),
+		Body: f.bytes("payload"), Message: f.text("message"), Trace: f.text("trace"), Execution: action.ExecutionID(f.text("execution")),
 		Created: f.time("created"), Expires: f.time("expireAt"), Erased: f.bool("erased"),
 	}
 	for _, t := range f.list("targets") {

@@ -20,6 +20,8 @@ const (
 	Function  = "function"
 	Execution = "execution"
 	Err       = "error"
+	Trace     = "trace_id"
+	Span      = "span_id"
 )
 
 // Format is how lines are written.

@@ -11,10 +11,13 @@ import (
 	"cloud.google.com/go/pubsub/v2"
 	apiv1 "cloud.google.com/go/pubsub/v2/apiv1"
 	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/callout-dev/callout/shared/errs"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // Topic names a topic of Callout's.
@@ -81,15 +84,18 @@ func (q *Queue) Publish(ctx context.Context, topic Topic, messages ...Message) e
 	return nil
 }
 
-// publish makes one request.
-func (q *Queue) publish(ctx context.Context, topic Topic, messages []Message) error {
+// publish makes one request. The messages carry the trace that they are a part of.
+func (q *Queue) publish(ctx context.Context, topic Topic, messages []Message) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTime)
 	defer cancel()
+	ctx, span := telemetry.Start(ctx, "publish "+string(topic), trace.SpanKindProducer, attribute.String("messaging.system", "gcp_pubsub"),
+		attribute.String("messaging.destination.name", string(topic)), attribute.Int("messaging.batch.message_count", len(messages)))
+	defer func() { telemetry.End(span, err) }()
 	request := &pubsubpb.PublishRequest{Topic: "projects/" + q.project + "/topics/" + string(topic)}
 	for _, m := range messages {
-		request.Messages = append(request.Messages, &pubsubpb.PubsubMessage{Data: m.Data, Attributes: m.Attributes})
+		request.Messages = append(request.Messages, &pubsubpb.PubsubMessage{Data: m.Data, Attributes: telemetry.WithTrace(ctx, m.Attributes)})
 	}
-	_, err := q.client.Publish(ctx, request)
+	_, err = q.client.Publish(ctx, request)
 	return err
 }
 
