@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 
+	"connectrpc.com/connect"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/oauth2/jwt"
@@ -20,11 +23,20 @@ import (
 type Installation struct {
 	hooks  calloutv1connect.HookServiceClient
 	events calloutv1connect.EventServiceClient
+	repeat bool
 }
 
+// Option changes how an installation is asked.
+type Option func(*Installation)
+
+// RepeatOnce asks a second time, at once and within the same deadline, where no answer came or one that says unavailable: the process that was
+// asked has ended, or is not there yet. What a target decided is never asked again. The targets of a hook may then be called twice for one
+// call of the host's: choose it where they can stand that.
+func RepeatOnce() Option { return func(i *Installation) { i.repeat = true } }
+
 // Remote reaches an installation. URL is where its API is; tokens must come from its issuer, and their user needs the permission
-// action.hook.invoke, and action.event.publish to publish. Client makes the connections; nil means http.DefaultClient.
-func Remote(url string, tokens oauth2.TokenSource, client *http.Client) *Installation {
+// action.hook.invoke, and action.event.publish to publish. Client makes the connections; nil means http.DefaultClient. Without options, each hook is asked once.
+func Remote(url string, tokens oauth2.TokenSource, client *http.Client, options ...Option) *Installation {
 	if client == nil {
 		client = http.DefaultClient
 	}
@@ -32,15 +44,30 @@ func Remote(url string, tokens oauth2.TokenSource, client *http.Client) *Install
 		Transport: &oauth2.Transport{Source: oauth2.ReuseTokenSource(nil, tokens), Base: client.Transport}, Timeout: client.Timeout,
 	}
 	url = strings.TrimSuffix(url, "/")
-	return &Installation{
+	i := &Installation{
 		hooks:  calloutv1connect.NewHookServiceClient(authorized, url),
 		events: calloutv1connect.NewEventServiceClient(authorized, url),
 	}
+	for _, o := range options {
+		o(i)
+	}
+	return i
 }
 
 // Invoke implements Engine.
 func (i *Installation) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (*calloutv1.InvokeResponse, error) {
-	return i.hooks.Invoke(ctx, r)
+	answer, err := i.hooks.Invoke(ctx, r)
+	if i.repeat && unanswered(err) && ctx.Err() == nil {
+		return i.hooks.Invoke(ctx, r)
+	}
+	return answer, err
+}
+
+// unanswered says whether an error is that of a connection, or of what stands before the installation. One that broke in the middle of an
+// answer is unknown to Connect.
+func unanswered(err error) bool {
+	_, broken := errors.AsType[*net.OpError](err)
+	return broken || errors.Is(err, io.ErrUnexpectedEOF) || connect.CodeOf(err) == connect.CodeUnavailable && !ofTarget(err)
 }
 
 // Publish publishes 1 to 1000 events and returns their ids when the queue has all of them. An event that is sent again with its id, within
