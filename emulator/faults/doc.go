@@ -15,4 +15,7 @@
 // Without -report a scenario or two of each kind of fault runs, with few events, shorter troubles and one round of kills, for CI; the report
 // alone has pauses, a clock that goes back, and each RPC broken on its own. With -short none runs that starts processes. Every scenario
 // has a seed, which decides what is broken; -seed sets another one.
+//
+// TestKilledReplicas runs several processes of each function behind what a load balancer does, kills one a second, for ten seconds or a
+// minute, and counts the hooks that fail meanwhile, for hosts that ask once and for hosts that repeat once.
 package faults

@@ -61,7 +61,7 @@ func TestKilledFunctions(t *testing.T) {
 		rounds = 4
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	r := newRouter(t)
+	r := newRouter(t, nil)
 	ports := freePorts(t, 4)
 	starts := map[string]func() *process{
 		"emulator": func() *process {
@@ -71,19 +71,9 @@ func TestKilledFunctions(t *testing.T) {
 	}
 	running := map[string]*process{"emulator": starts["emulator"]()}
 	info := readInfo(t, data)
-	sealKey, err := os.ReadFile(filepath.Join(data, "seal.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, f := range all.Functions() {
 		starts[f.Name] = func() *process {
-			p := launch(t, []string{
-				"FUNCTION_TARGET=" + f.Name, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + info.Project,
-				"FIRESTORE_EMULATOR_HOST=" + info.Firestore, "PUBSUB_EMULATOR_HOST=" + info.PubSub,
-				"CALLOUT_ISSUER=" + info.Issuer, "CALLOUT_AUDIENCE=" + info.Audience, "CALLOUT_SEAL_KEYS=" + strings.TrimSpace(string(sealKey)),
-				"CALLOUT_PUSH_ISSUER=" + info.Issuer, "CALLOUT_PUSH_AUDIENCE=" + local.PushAudience, "CALLOUT_PUSH_ACCOUNTS=" + local.PushAccount,
-				"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow,
-			}, `"message":"serving"`, program(t, "functions"))
+			p := launchFunction(t, f.Name, data)
 			r.add(f.Paths, served(t, p.said))
 			return p
 		}
@@ -144,6 +134,23 @@ func finish(t *testing.T, kind, name string, kills int, a *api, l *load, sites .
 	}
 	record(t, r)
 	t.Logf("%d of %d events were acknowledged", len(l.acked), l.tried)
+}
+
+// launchFunction serves one function beside the emulator that has its data in a folder.
+func launchFunction(t *testing.T, name, data string) *process {
+	t.Helper()
+	info := readInfo(t, data)
+	sealKey, err := os.ReadFile(filepath.Join(data, "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return launch(t, []string{
+		"FUNCTION_TARGET=" + name, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + info.Project,
+		"FIRESTORE_EMULATOR_HOST=" + info.Firestore, "PUBSUB_EMULATOR_HOST=" + info.PubSub,
+		"CALLOUT_ISSUER=" + info.Issuer, "CALLOUT_AUDIENCE=" + info.Audience, "CALLOUT_SEAL_KEYS=" + strings.TrimSpace(string(sealKey)),
+		"CALLOUT_PUSH_ISSUER=" + info.Issuer, "CALLOUT_PUSH_AUDIENCE=" + local.PushAudience, "CALLOUT_PUSH_ACCOUNTS=" + local.PushAccount,
+		"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow,
+	}, `"message":"serving"`, program(t, "functions"))
 }
 
 func route(t *testing.T, a *api, sites ...*site) {

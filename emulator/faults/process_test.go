@@ -125,7 +125,8 @@ type router struct {
 	to  map[string]*url.URL
 }
 
-func newRouter(t *testing.T) *router {
+// newRouter listens until the test ends. Through is how functions are reached; nil means the addresses that they were added with.
+func newRouter(t *testing.T, through http.RoundTripper) *router {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -133,6 +134,7 @@ func newRouter(t *testing.T) *router {
 	}
 	r := &router{url: "http://" + l.Addr().String(), to: map[string]*url.URL{}}
 	server := &http.Server{Handler: &httputil.ReverseProxy{
+		Transport: through,
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(r.find(p.In.URL.Path))
 			p.Out.Host = p.In.Host
