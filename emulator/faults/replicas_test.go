@@ -80,7 +80,8 @@ func TestKilledReplicas(t *testing.T) {
 
 	t.Logf("hooks asked once: %v", once)
 	t.Logf("hooks repeated once: %v", twice)
-	if failed := len(twice.failures); failed*1000 > twice.asked {
+	// One of the few hundred of the short run says nothing of the share.
+	if failed := len(twice.failures); failed > max(twice.asked/1000, 1) {
 		t.Errorf("of %d hooks that are repeated once, %d failed; the first: %v", twice.asked, failed, twice.failures[0])
 	}
 	finish(t, "replicas are killed", fmt.Sprintf("SIGKILL of one of %d replicas of each function, %d times, one a second, at 200 events/s and %d hooks/s; "+

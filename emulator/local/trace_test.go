@@ -124,5 +124,5 @@ func steady(a attribute.KeyValue) string {
 	case "callout.target", "callout.delivery", "messaging.message.id":
 		return "…"
 	}
-	return a.Value.Emit()
+	return a.Value.String()
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"connectrpc.com/connect"
 	"golang.org/x/oauth2"
@@ -29,13 +30,17 @@ type Installation struct {
 // Option changes how an installation is asked.
 type Option func(*Installation)
 
-// RepeatOnce asks a second time, at once and within the same deadline, where no answer came or one that says unavailable: the process that was
-// asked has ended, or is not there yet. What a target decided is never asked again. The targets of a hook may then be called twice for one
-// call of the host's: choose it where they can stand that.
+// repeatAfter is how long a hook waits before it is asked again: at once, the second request could go to the process that has just ended.
+const repeatAfter = 50 * time.Millisecond
+
+// RepeatOnce asks a second time, within the same deadline, where no answer came or one that says unavailable: the process that was asked has
+// ended, or is not there yet. What a target decided is never asked again. The targets of a hook may then be called twice for one call of the
+// host's: choose it where they can stand that.
 func RepeatOnce() Option { return func(i *Installation) { i.repeat = true } }
 
 // Remote reaches an installation. URL is where its API is; tokens must come from its issuer, and their user needs the permission
-// action.hook.invoke, and action.event.publish to publish. Client makes the connections; nil means http.DefaultClient. Without options, each hook is asked once.
+// action.hook.invoke, and action.event.publish to publish. Client makes the connections; nil means http.DefaultClient. Without options, each
+// hook is asked once.
 func Remote(url string, tokens oauth2.TokenSource, client *http.Client, options ...Option) *Installation {
 	if client == nil {
 		client = http.DefaultClient
@@ -57,10 +62,17 @@ func Remote(url string, tokens oauth2.TokenSource, client *http.Client, options 
 // Invoke implements Engine.
 func (i *Installation) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (*calloutv1.InvokeResponse, error) {
 	answer, err := i.hooks.Invoke(ctx, r)
-	if i.repeat && unanswered(err) && ctx.Err() == nil {
-		return i.hooks.Invoke(ctx, r)
+	if !i.repeat || !unanswered(err) {
+		return answer, err
 	}
-	return answer, err
+	timer := time.NewTimer(repeatAfter)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return i.hooks.Invoke(ctx, r)
+	case <-ctx.Done():
+		return answer, err
+	}
 }
 
 // unanswered says whether an error is that of a connection, or of what stands before the installation. One that broke in the middle of an
