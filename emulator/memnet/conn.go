@@ -32,10 +32,11 @@ type conn struct {
 func (c *conn) Read(p []byte) (int, error)  { n, err := c.in.read(p); return n, c.wrap("read", err) }
 func (c *conn) Write(p []byte) (int, error) { n, err := c.out.write(p); return n, c.wrap("write", err) }
 
-// Close ends both directions: the peer reads what is buffered, then io.EOF, and its writes fail.
+// Close ends both directions: the peer reads what is buffered, then io.EOF, and its writes fail. Nothing that the peer writes because of that
+// is read here any more.
 func (c *conn) Close() error {
-	c.out.closeWrite()
 	c.in.closeRead()
+	c.out.closeWrite()
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,4 +117,25 @@ func TestDeadlineMovedWhileWaiting(t *testing.T) {
 			t.Errorf("deadline lifted: %v", err)
 		}
 	})
+}
+
+// TestCloseIsTheEnd: what the peer writes when it sees the end does not reach a read that was under way.
+func TestCloseIsTheEnd(t *testing.T) {
+	for range 1000 {
+		ours, peers := memnet.Pipe("p")
+		go func() {
+			_, _ = peers.Read(make([]byte, 1)) // io.EOF
+			_, _ = peers.Write([]byte("x"))
+		}()
+		read := make(chan int)
+		go func() {
+			n, _ := ours.Read(make([]byte, 1))
+			read <- n
+		}()
+		runtime.Gosched()
+		_ = ours.Close()
+		if <-read != 0 {
+			t.Fatal("a byte was read after the end")
+		}
+	}
 }
