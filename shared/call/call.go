@@ -82,8 +82,11 @@ func (c Caller) Call(ctx context.Context, r Request) Result {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.Target.Timeout)
 	defer cancel()
-	ctx, span := telemetry.Start(ctx, http.MethodPost, trace.SpanKindClient, r.attributes()...)
+	ctx, span := telemetry.Start(ctx, http.MethodPost, trace.SpanKindClient)
 	defer span.End()
+	if span.IsRecording() {
+		span.SetAttributes(r.attributes()...)
+	}
 	result := c.exchange(ctx, r, start)
 	result.Start, result.Took = start, time.Since(start)
 	result.tell(span)

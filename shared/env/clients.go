@@ -143,7 +143,7 @@ func (c *Clients) openTelemetry(ctx context.Context) (err error) {
 	}
 	c.Telemetry, err = telemetry.Open(ctx, c.Config.Telemetry, name, Version)
 	if c.Telemetry != nil {
-		c.closers = append(c.closers, func() error { return c.Telemetry.Close(ctx) })
+		c.closers = append(c.closers, func() error { c.Telemetry.Close(c.Log); return nil })
 	}
 	return err
 }

@@ -2,11 +2,9 @@ package telemetry
 
 import (
 	"context"
-	"maps"
 	"net/http"
 
 	"go.opentelemetry.io/otel/propagation"
-	"go.opentelemetry.io/otel/trace"
 )
 
 // header is W3C's, as headers and as the attribute of a message.
@@ -39,14 +37,19 @@ func (t texts) Keys() []string {
 // Inject writes the span of the context into a carrier; nothing where there is none.
 func Inject(ctx context.Context, carrier Carrier) { propagator.Inject(ctx, carrier) }
 
-// WithTrace is a message's attributes with the span of the context; the same ones where there is none.
+// WithTrace is a message's attributes with the span of the context; the same ones where there is none. The tracestate stays behind: it is the
+// caller's, and may be longer than an attribute can be.
 func WithTrace(ctx context.Context, attributes map[string]string) map[string]string {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
+	span := Traceparent(ctx)
+	if span == "" {
 		return attributes
 	}
-	with := texts{}
-	maps.Copy(with, attributes)
-	Inject(ctx, with)
+	with := map[string]string{header: span}
+	for name, value := range attributes {
+		if name != header {
+			with[name] = value
+		}
+	}
 	return with
 }
 

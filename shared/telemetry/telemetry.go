@@ -26,7 +26,7 @@ const scope = "github.com/callout-dev/callout"
 // overHTTP is the one form of OTLP that is spoken, and OpenTelemetry's default.
 const overHTTP = "http/protobuf"
 
-// flushTime bounds what a call waits for its spans to be sent.
+// flushTime bounds what a call, or the end of a process, waits for its spans to be sent.
 const flushTime = time.Second
 
 // Telemetry is where spans begin. Nil begins none, and passes on the trace of who calls.
@@ -78,28 +78,31 @@ func Open(ctx context.Context, c Config, name, version string) (*Telemetry, erro
 	return New(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)), c.Service != ""), nil
 }
 
-// Close sends what is left.
-func (t *Telemetry) Close(ctx context.Context) error {
-	if t == nil {
-		return nil
+// Close sends what is left. A collector that is away costs a second, and a word in the log.
+func (t *Telemetry) Close(log *slog.Logger) {
+	if t != nil {
+		send(context.Background(), t.provider.Shutdown, log)
 	}
-	return t.provider.Shutdown(ctx)
 }
 
-// Flush sends the spans that have ended, where nothing happens after an answer. A collector that is away costs a second, and a word in the log.
+// Flush sends the spans that have ended, where nothing happens after an answer; at the price of Close.
 func (t *Telemetry) Flush(ctx context.Context, log *slog.Logger) {
-	if t == nil || !t.flushes {
-		return
+	if t != nil && t.flushes {
+		send(ctx, t.provider.ForceFlush, log)
 	}
+}
+
+// send goes on when the caller has gone, or the process stops.
+func send(ctx context.Context, spans func(context.Context) error, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	if err := t.provider.ForceFlush(ctx); err != nil {
+	if err := spans(ctx); err != nil {
 		log.WarnContext(ctx, "spans not sent", logging.Err, err)
 	}
 }
 
-// Receive begins the span of a call or a message that has come, within the trace of who sent it: carrier has the W3C trace context of it. Log lines name the
-// span then.
+// Receive begins the span of a call or a message that has come, within the trace of who sent it: carrier has the W3C trace context of it. Log
+// lines name the span then.
 func (t *Telemetry) Receive(ctx context.Context, name string, kind trace.SpanKind, carrier Carrier, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
 	ctx = propagator.Extract(ctx, carrier)
 	if t == nil {

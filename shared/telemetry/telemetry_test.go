@@ -38,9 +38,7 @@ func TestNoTelemetry(t *testing.T) {
 	}
 	telemetry.End(inner, errors.New("x"))
 	none.Flush(ctx, logging.Discard())
-	if err := none.Close(ctx); err != nil {
-		t.Error(err)
-	}
+	none.Close(logging.Discard())
 	for _, malformed := range []string{"", "x", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", strings.Repeat("0", 1<<16)} {
 		ctx, _ := none.Receive(t.Context(), "call", trace.SpanKindServer, from(malformed))
 		if got := telemetry.Traceparent(ctx); got != "" {
@@ -67,6 +65,11 @@ func TestAcrossTheQueue(t *testing.T) {
 	_, received := tel.Receive(t.Context(), "message", trace.SpanKindConsumer, telemetry.Attributes(sent))
 	if received.SpanContext().TraceID() != span.SpanContext().TraceID() || received.SpanContext().SpanID() == span.SpanContext().SpanID() {
 		t.Errorf("received in %v, sent in %v", received.SpanContext(), span.SpanContext())
+	}
+	long := telemetry.Attributes(map[string]string{"traceparent": parent, "tracestate": "a=" + strings.Repeat("x", 250) + ",b=" + strings.Repeat("y", 250)})
+	ctx, _ = tel.Receive(t.Context(), "call", trace.SpanKindServer, long)
+	if got := telemetry.WithTrace(ctx, map[string]string{"source": "s", "traceparent": "another"}); len(got) != 2 || got["traceparent"] != telemetry.Traceparent(ctx) {
+		t.Errorf("with a long tracestate it makes %v", got)
 	}
 	if got := telemetry.WithTrace(t.Context(), given); len(got) != 1 {
 		t.Errorf("outside of a trace it makes %v", got)
@@ -117,6 +120,28 @@ func TestFlush(t *testing.T) {
 	}
 }
 
+// TestClose: what has ended before the process is sent, though nothing flushes.
+func TestClose(t *testing.T) {
+	exporter := &kept{}
+	tel := telemetry.New(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter)), false)
+	_, span := tel.Receive(t.Context(), "call", trace.SpanKindServer, from(""))
+	span.End()
+	tel.Close(logging.Discard())
+	if exporter.spans != 1 {
+		t.Errorf("%d spans were sent", exporter.spans)
+	}
+}
+
+// kept counts spans, and is not emptied by a shutdown.
+type kept struct{ spans int }
+
+func (k *kept) ExportSpans(_ context.Context, spans []sdktrace.ReadOnlySpan) error {
+	k.spans += len(spans)
+	return nil
+}
+
+func (k *kept) Shutdown(context.Context) error { return nil }
+
 // TestOpen: what the variables say, and a collector that gets spans or is away.
 func TestOpen(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -138,9 +163,7 @@ func TestOpen(t *testing.T) {
 		if (tel != nil) != tt.spans || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: telemetry %t, error %v", name, tel != nil, err)
 		}
-		if err := tel.Close(t.Context()); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		tel.Close(logging.Discard())
 	}
 }
 
