@@ -5,11 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,7 +20,6 @@ import (
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
 	"github.com/callout-dev/callout/shared/hook"
 	"github.com/callout-dev/callout/shared/logging"
-	"github.com/callout-dev/callout/shared/signature"
 )
 
 // hooking is an installation on loopback TCP, with a target that answers requests of /a.A/Fast at once and those of /a.A/Slow never.
@@ -40,27 +39,34 @@ func newHooking(b *testing.B) *hooking {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = l.Close(context.Background()) })
-	stop := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if r.URL.Path == "/slow" {
-			select {
-			case <-r.Context().Done():
-			case <-stop:
-			}
-		}
-		_, _ = io.WriteString(w, `{"username":"lee"}`)
-	}))
-	b.Cleanup(func() { close(stop); server.Close() })
-	client := &http.Client{}
-	admin := tokenClient(b.Context(), client, l.Info, "admin")
-	h := &hooking{target: server.URL}
+	server := httptest.NewServer(http.HandlerFunc(answerHook))
+	b.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	return hookingOf(b, l.Info, server.URL)
+}
+
+// answerHook is the target's.
+func answerHook(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if r.URL.Path == "/slow" {
+		<-r.Context().Done()
+	}
+	_, _ = io.WriteString(w, `{"username":"lee"}`)
+}
+
+// hookingOf makes the targets and their executions.
+func hookingOf(b *testing.B, info local.Info, target string) *hooking {
+	b.Helper()
+	admin := tokenClient(b.Context(), &http.Client{}, info, "admin")
+	h := &hooking{target: target}
 	for _, name := range []string{"Slow", "Fast"} {
-		made := send(b, admin, "POST", l.Info.API+"/v2/actions/targets", `{"name":"`+name+`","restCall":{},"timeout":"60s","endpoint":"`+server.URL+"/"+map[string]string{"Slow": "slow", "Fast": "fast"}[name]+`"}`)
-		send(b, admin, "PUT", l.Info.API+"/v2/actions/executions", `{"condition":{"request":{"service":"a.`+name+`"}},"targets":["`+made["id"].(string)+`"]}`)
+		made := send(b, admin, "POST", info.API+"/v2/actions/targets",
+			`{"name":"`+name+`","restCall":{},"timeout":"60s","endpoint":"`+target+"/"+strings.ToLower(name)+`"}`)
+		send(b, admin, "PUT", info.API+"/v2/actions/executions",
+			`{"condition":{"request":{"service":"a.`+name+`"}},"targets":["`+made["id"].(string)+`"]}`)
 		h.key = made["signingKey"].(string)
 	}
-	h.engine = hook.Remote(l.Info.API, admin.Transport.(*oauth2.Transport).Source, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}})
+	transport := &http.Transport{MaxIdleConnsPerHost: 256}
+	h.engine = hook.Remote(info.API, admin.Transport.(*oauth2.Transport).Source, &http.Client{Transport: transport})
 	return h
 }
 
@@ -93,67 +99,6 @@ func (h *hooking) invoke(ctx context.Context, service string) error {
 	_, err := h.engine.Invoke(ctx, &calloutv1.InvokeRequest{Hook: &calloutv1.InvokeRequest_Request{
 		Request: &calloutv1.RequestHook{FullMethod: "/a." + service + "/M", RequestJson: kim},
 	}})
-	return err
-}
-
-// BenchmarkInvoke calls one target through the function invoke, beside a bare signed POST to it and a relay that does nothing but pass such a
-// POST on, in turn and over loopback TCP: x is how many times the bare one's median it takes, and relay-x how many times the relay's, which is
-// the least that anything between the two can take.
-func BenchmarkInvoke(b *testing.B) {
-	h := newHooking(b)
-	client, relayed := poster(), poster()
-	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if err := h.post(r.Context(), relayed, h.target+"/fast"); err != nil {
-			w.WriteHeader(http.StatusBadGateway)
-		}
-		_, _ = io.WriteString(w, `{"username":"lee"}`)
-	}))
-	b.Cleanup(relay.Close)
-	ways := []func() error{
-		func() error { return h.invoke(b.Context(), "Fast") },
-		func() error { return h.post(b.Context(), client, h.target+"/fast") },
-		func() error { return h.post(b.Context(), client, relay.URL) },
-	}
-	took := make([][]time.Duration, len(ways))
-	for b.Loop() {
-		for i, way := range ways {
-			began := time.Now()
-			if err := way(); err != nil {
-				b.Fatal(err)
-			}
-			took[i] = append(took[i], time.Since(began))
-		}
-	}
-	invoke, bare, relay50 := at(took[0], 50), at(took[1], 50), at(took[2], 50)
-	b.ReportMetric(float64(invoke.Microseconds()), "invoke-p50-µs")
-	b.ReportMetric(float64(bare.Microseconds()), "bare-p50-µs")
-	b.ReportMetric(float64(invoke)/float64(bare), "x")
-	b.ReportMetric(float64(relay50)/float64(bare), "relay/bare-x")
-	b.ReportMetric(float64(invoke)/float64(relay50), "relay-x")
-}
-
-func poster() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-}
-
-// post is a signed POST of what a target gets.
-func (h *hooking) post(ctx context.Context, client *http.Client, url string) error {
-	body := []byte(`{"fullMethod":"/a.Fast/M","instanceID":"default","request":` + kim + `}`)
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	signature.Sign(r.Header, []string{h.key}, "msg_1", time.Now(), body)
-	response, err := client.Do(r)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return errors.New(response.Status)
-	}
-	_, err = io.Copy(io.Discard, response.Body)
 	return err
 }
 

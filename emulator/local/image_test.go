@@ -56,7 +56,7 @@ func TestImage(t *testing.T) {
 }
 
 // compile builds a program as the image is built, so that they share what was compiled.
-func compile(t *testing.T, to, program string) {
+func compile(t testing.TB, to, program string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-o", to, program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -145,7 +145,7 @@ type process struct {
 }
 
 // launch starts a program, waits for a line with that text, and stops it when the test ends.
-func launch(t *testing.T, environ []string, until, path string, args ...string) *process {
+func launch(t testing.TB, environ []string, until, path string, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(path, args...)
 	cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, environ...)
@@ -205,7 +205,7 @@ func (p *process) base(t *testing.T) string {
 	return "http://127.0.0.1:" + port
 }
 
-func readInfo(t *testing.T, data string) local.Info {
+func readInfo(t testing.TB, data string) local.Info {
 	t.Helper()
 	var info local.Info
 	text, err := os.ReadFile(filepath.Join(data, "local.json"))

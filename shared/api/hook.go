@@ -29,7 +29,9 @@ func (b Border) ServeHooks(operations Hooks) http.Handler {
 	mux := http.NewServeMux()
 	path, procedures := calloutv1connect.NewHookServiceHandler(face, b.connectOptions(MaxBody),
 		connect.WithCodec(hookCodec{name: "json"}), connect.WithCodec(hookCodec{name: "json; charset=utf-8"}))
-	mux.Handle(path, onlyMethods(calloutv1.HookService_ServiceDesc, procedures))
+	procedures = onlyMethods(calloutv1.HookService_ServiceDesc, procedures)
+	mux.Handle(path, procedures)
+	mux.Handle("POST "+calloutv1connect.HookServiceInvokeProcedure, &binaryFace{face, procedures})
 	mux.HandleFunc("POST /v1/hooks:invoke", face.post)
 	mux.HandleFunc("/v1/hooks:invoke", func(w http.ResponseWriter, _ *http.Request) { writeRoutingError(w, http.StatusMethodNotAllowed) })
 	return b.Authenticated(mux)

@@ -44,14 +44,9 @@ func (g *Guard) Authenticate(ctx context.Context, authorization, host string) (C
 	if err != nil {
 		return Caller{}, errToken.Because(err)
 	}
-	c := Caller{Subject: who.subject, Instance: g.Instance(host), Roles: who.roles, granted: map[Permission]bool{}}
-	for _, role := range who.roles {
-		for _, p := range g.Roles.Table[role] {
-			c.granted[p] = true
-		}
-	}
+	c := g.Roles.Caller(who.subject, g.Instance(host), who.roles...)
 	if g.ScopePermissions {
-		grantScopes(c.granted, who.scope)
+		c.scopes = scopePermissions(who.scope)
 	}
 	return c, nil
 }
@@ -87,12 +82,14 @@ func (g *Guard) Instance(host string) action.InstanceID {
 	return action.DefaultInstance
 }
 
-func grantScopes(granted map[Permission]bool, scope string) {
+// scopePermissions are those of a token's scopes that are permissions.
+func scopePermissions(scope string) (found []Permission) {
 	for s := range strings.FieldsSeq(scope) {
 		if slices.Contains(permissions(), Permission(s)) {
-			granted[Permission(s)] = true
+			found = append(found, Permission(s))
 		}
 	}
+	return found
 }
 
 type callerKey struct{}

@@ -116,7 +116,14 @@ type Caller struct {
 	Subject  string
 	Instance action.InstanceID
 	Roles    []string
-	granted  map[Permission]bool
+	// table is what roles permit, and scopes what the token itself does.
+	table  map[string][]Permission
+	scopes []Permission
+}
+
+// Caller is somebody with these roles.
+func (r Roles) Caller(subject string, instance action.InstanceID, roles ...string) Caller {
+	return Caller{Subject: subject, Instance: instance, Roles: roles, table: r.Table}
 }
 
 // Errors of actions-v2.md section 3.4.
@@ -132,11 +139,20 @@ var (
 // reference answers.
 func (c Caller) Allow(p Permission) error {
 	switch {
-	case c.granted[p]:
+	case c.has(p):
 		return nil
-	case len(c.Roles) == 0 && len(c.granted) == 0:
+	case len(c.Roles) == 0 && len(c.scopes) == 0:
 		return errNoMembership
 	default:
 		return errNoPermission
 	}
+}
+
+func (c Caller) has(p Permission) bool {
+	for _, role := range c.Roles {
+		if slices.Contains(c.table[role], p) {
+			return true
+		}
+	}
+	return slices.Contains(c.scopes, p)
 }

@@ -153,6 +153,9 @@ const maxRetryAfter = 24 * time.Hour
 
 // retryAfter reads the header in both forms of RFC 9110 section 10.2.3; what it cannot read counts as absent.
 func retryAfter(value string, now time.Time) time.Duration {
+	if value == "" {
+		return 0
+	}
 	var wait time.Duration
 	seconds, err := strconv.ParseUint(value, 10, 64)
 	if err == nil || errors.Is(err, strconv.ErrRange) {

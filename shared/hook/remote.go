@@ -22,7 +22,7 @@ import (
 
 // Installation is a Callout that runs elsewhere: an Engine, and where events are published.
 type Installation struct {
-	hooks  calloutv1connect.HookServiceClient
+	hooks  *wire
 	events calloutv1connect.EventServiceClient
 	repeat bool
 }
@@ -50,7 +50,7 @@ func Remote(url string, tokens oauth2.TokenSource, client *http.Client, options 
 	}
 	url = strings.TrimSuffix(url, "/")
 	i := &Installation{
-		hooks:  calloutv1connect.NewHookServiceClient(authorized, url),
+		hooks:  &wire{client, oauth2.ReuseTokenSource(nil, tokens), url},
 		events: calloutv1connect.NewEventServiceClient(authorized, url),
 	}
 	for _, o := range options {
@@ -61,7 +61,7 @@ func Remote(url string, tokens oauth2.TokenSource, client *http.Client, options 
 
 // Invoke implements Engine.
 func (i *Installation) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (*calloutv1.InvokeResponse, error) {
-	answer, err := i.hooks.Invoke(ctx, r)
+	answer, err := i.hooks.invoke(ctx, r)
 	if !i.repeat || !unanswered(err) {
 		return answer, err
 	}
@@ -69,7 +69,7 @@ func (i *Installation) Invoke(ctx context.Context, r *calloutv1.InvokeRequest) (
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return i.hooks.Invoke(ctx, r)
+		return i.hooks.invoke(ctx, r)
 	case <-ctx.Done():
 		return answer, err
 	}
