@@ -30,6 +30,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/callout-dev/callout/emulator/local"
+	"github.com/callout-dev/callout/emulator/local/localtest"
 	"github.com/callout-dev/callout/emulator/memnet"
 	"github.com/callout-dev/callout/functions/all"
 	"github.com/callout-dev/callout/shared/env"
@@ -199,6 +200,7 @@ type site struct {
 	mu        sync.Mutex
 	listeners map[string]*memnet.Listener
 	info      local.Info
+	outside   *http.Client
 	client    *http.Client
 	recorders map[string]*recorder
 	fails     atomic.Bool // whether targets answer with an error
@@ -270,6 +272,7 @@ func newSite(t *testing.T, key *rsa.PrivateKey) *site {
 	transport := &http.Transport{DialContext: s.dial}
 	t.Cleanup(transport.CloseIdleConnections)
 	outside := &http.Client{Transport: transport}
+	s.outside = outside
 	s.client = (&clientcredentials.Config{
 		ClientID: l.Info.Clients["admin"].ID, ClientSecret: l.Info.Clients["admin"].Secret, TokenURL: l.Info.Issuer + "/oauth/v2/token",
 		Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
@@ -291,13 +294,14 @@ func newSite(t *testing.T, key *rsa.PrivateKey) *site {
 }
 
 // function opens the clients of one function, with the recorder between, and gives what serves it.
-func (s *site) function(f host.Function, keys string, issuer http.RoundTripper, targets *http.Client) http.Handler {
+func (s *site) function(f host.Function, keys string, network http.RoundTripper, targets *http.Client) http.Handler {
 	s.t.Helper()
 	config, err := env.Read([]string{
 		"FUNCTION_TARGET=" + f.Name, "GOOGLE_CLOUD_PROJECT=" + local.Project,
 		"CALLOUT_ISSUER=" + s.info.Issuer, "CALLOUT_AUDIENCE=" + local.Audience,
 		"CALLOUT_PUSH_ISSUER=" + s.info.Issuer, "CALLOUT_PUSH_AUDIENCE=" + local.PushAudience, "CALLOUT_PUSH_ACCOUNTS=" + local.PushAccount,
 		"CALLOUT_SEAL_KEYS=" + keys, "CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow,
+		"CALLOUT_URL=" + s.info.API, "CALLOUT_CONSOLE_CLIENT_ID=" + s.info.Clients["console"].ID,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -305,7 +309,7 @@ func (s *site) function(f host.Function, keys string, issuer http.RoundTripper, 
 	r := &recorder{used: map[string]bool{}, unknown: map[string]bool{}, expiring: map[string]bool{}}
 	s.recorders[f.Name] = r
 	clients, err := env.Open(s.t.Context(), config, env.Network{
-		Firestore: s.connect(s.info.Firestore, r), PubSub: s.connect(s.info.PubSub, r), Issuer: issuer, Targets: targets,
+		Firestore: s.connect(s.info.Firestore, r), PubSub: s.connect(s.info.PubSub, r), Issuer: network, API: network, Targets: targets,
 	}, logging.Discard())
 	if err != nil {
 		s.t.Fatal(err)
@@ -422,6 +426,13 @@ func (s *site) live() {
 	s.must("GET", "/v1/targets/"+well+"/delivery", nil)
 	s.must("DELETE", "/v1/events/well", nil)
 	time.Sleep(2 * time.Minute)
+
+	// Somebody looks at that in a browser.
+	browser := localtest.NewBrowser(s.outside)
+	if page := browser.SignIn(s.t, s.info.API, "/console/deliveries", "admin", s.info.Clients["admin"].Secret); page.Status != http.StatusOK {
+		s.t.Fatalf("the console: %d %s", page.Status, page.Body)
+	}
+	browser.Post(s.t, "/console/signout", nil)
 
 	// A target that goes with deliveries unfinished.
 	s.must("POST", "/v1/targets/"+doomed+":pause", object{})

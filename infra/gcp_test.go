@@ -257,8 +257,8 @@ func TestAFunctionWithoutInfrastructureIsMissed(t *testing.T) {
 		want   string
 	}{
 		{"a new HTTP function", func(all []host.Function) []host.Function {
-			return append(all, host.Function{Name: "console", Trigger: host.HTTP, Paths: []string{"/console/"}})
-		}, "console: there are no settings"},
+			return append(all, host.Function{Name: "another", Trigger: host.HTTP, Paths: []string{"/another/"}})
+		}, "another: there are no settings"},
 		{"a function that is gone", func(all []host.Function) []host.Function { return all[1:] }, "settings"},
 		{"a new topic", change("dispatch", func(f *host.Function) {
 			f.Topics, f.Paths = append(f.Topics, "x"), append(slices.Clone(f.Paths), "/push/x")

@@ -131,7 +131,7 @@ func measure(t *testing.T, start func() *process, request func(base string) int)
 	m.health = time.Since(began)
 	m.idle = resident(t, p)
 	again := time.Now()
-	if status := request(base); status >= 300 {
+	if status := request(base); status >= 400 {
 		t.Fatalf("a real request: %d", status)
 	}
 	m.request = m.health + time.Since(again)
@@ -154,6 +154,7 @@ func (c *cloud) realRequest(t *testing.T, s service, admin string) func(base str
 		"publish":    {http.MethodPost, "/v1/events", `{"event_type":"image.started"}`},
 		"deliveries": {http.MethodPost, "/v1/deliveries/search", `{}`},
 		"keys":       {http.MethodGet, "/oauth/v2/keys", ``},
+		"console":    {http.MethodGet, "/console/signin", ``}, // sends people on to the issuer
 	}[s.name]
 	if !ok {
 		t.Fatalf("there is no request for %s", s.name)
@@ -169,7 +170,7 @@ func ask(t *testing.T, method, url, authorization, body string) int {
 	}
 	request.Header.Set("Authorization", authorization)
 	request.Header.Set("Content-Type", "application/json")
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultTransport.RoundTrip(request) // which follows nobody
 	if err != nil {
 		t.Fatal(err)
 	}

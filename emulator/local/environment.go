@@ -24,7 +24,8 @@ const (
 // own are the variables that name services: an installation on one machine sets them itself.
 var own = []string{"PORT", "FUNCTION_TARGET", "GOOGLE_CLOUD_PROJECT", "FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST", "CALLOUT_DATABASE",
 	"CALLOUT_ISSUER", "CALLOUT_AUDIENCE", "CALLOUT_INTROSPECTION_CLIENT_ID", "CALLOUT_INTROSPECTION_CLIENT_SECRET",
-	"CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_AUDIENCE", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_EGRESS_ALLOW"}
+	"CALLOUT_PUSH_ISSUER", "CALLOUT_PUSH_AUDIENCE", "CALLOUT_PUSH_ACCOUNTS", "CALLOUT_EGRESS_ALLOW",
+	"CALLOUT_URL", "CALLOUT_CONSOLE_CLIENT_ID"}
 
 // environment is the configuration of the functions of this process.
 func (g *ground) environment(c Config) (env.Config, error) {
@@ -47,6 +48,8 @@ func (g *ground) environment(c Config) (env.Config, error) {
 	variables["CALLOUT_PUSH_AUDIENCE"] = PushAudience
 	variables["CALLOUT_PUSH_ACCOUNTS"] = PushAccount
 	variables["CALLOUT_EGRESS_ALLOW"] = allow
+	variables["CALLOUT_URL"] = g.apiURL
+	variables["CALLOUT_CONSOLE_CLIENT_ID"] = g.issuer.Clients()["console"].ID
 	var environ []string
 	for name, value := range variables {
 		environ = append(environ, name+"="+value)
@@ -107,6 +110,8 @@ func (l *Local) Environment() []string {
 		"CALLOUT_PUSH_AUDIENCE=" + PushAudience,
 		"CALLOUT_PUSH_ACCOUNTS=" + PushAccount,
 		"CALLOUT_EGRESS_ALLOW=" + l.config.EgressAllow,
+		"CALLOUT_URL=" + l.ground.apiURL,
+		"CALLOUT_CONSOLE_CLIENT_ID=" + l.Info.Clients["console"].ID,
 		seal,
 	}
 }

@@ -40,7 +40,7 @@ type ground struct {
 	firestoreRPC, pubsubRPC   service
 	issuerHTTP                *http.Server
 	issuerMemory              *memnet.Listener
-	issuerURL                 string
+	issuerURL, apiURL         string
 	firestoreConn, pubsubConn *grpc.ClientConn
 	addresses                 []net.Addr
 	failed                    chan error
@@ -55,14 +55,14 @@ type service struct {
 
 func openGround(c Config, api string) (*ground, error) {
 	workers := memnet.NewWorkers()
-	g := &ground{config: c, workers: workers, push: newPushTransport(c, workers), failed: make(chan error, 8)}
-	if err := g.open(c, api); err != nil {
+	g := &ground{config: c, workers: workers, push: newPushTransport(c, workers), apiURL: api, failed: make(chan error, 8)}
+	if err := g.open(c); err != nil {
 		return nil, errors.Join(err, g.close(context.Background()))
 	}
 	return g, nil
 }
 
-func (g *ground) open(c Config, api string) error {
+func (g *ground) open(c Config) error {
 	var err error
 	if g.store, err = storage.Open(storage.Options{Dir: c.Data, MemTableBytes: c.MemTableBytes, Log: c.Log}); err != nil {
 		return err
@@ -70,7 +70,7 @@ func (g *ground) open(c Config, api string) error {
 	if g.sealKey, err = sealKey(c); err != nil {
 		return err
 	}
-	if err := g.openIssuer(c, api); err != nil {
+	if err := g.openIssuer(c); err != nil {
 		return err
 	}
 	indexes, err := firestore.ParseIndexes(infra.FirestoreIndexes())
@@ -144,7 +144,7 @@ func (g *ground) report(err error) {
 	}
 }
 
-func (g *ground) openIssuer(c Config, api string) error {
+func (g *ground) openIssuer(c Config) error {
 	g.issuerMemory = memnet.Listen("issuer")
 	listeners := []net.Listener{g.issuerMemory}
 	g.issuerURL = "http://127.0.0.1"
@@ -159,7 +159,7 @@ func (g *ground) openIssuer(c Config, api string) error {
 	}
 	var err error
 	g.issuer, err = issuer.Open(issuer.Config{
-		URL: g.issuerURL, Audience: Audience, PushAudience: PushAudience, ConsoleRedirect: api + "/console/callback",
+		URL: g.issuerURL, Audience: Audience, PushAudience: PushAudience, ConsoleRedirect: g.apiURL + "/console/callback",
 		Dir: c.Data, RotateAfter: keyAge, Log: c.Log, NewKey: c.NewKey,
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/callout-dev/callout/emulator/local/localtest"
 	actionv2 "github.com/callout-dev/callout/shared/gen/zitadel/action/v2"
 	"github.com/callout-dev/callout/shared/signature/envelope"
 )
@@ -237,6 +238,11 @@ func (c *cloud) checkFaces(t *testing.T) {
 	}
 	for range 3 { // the two hooks, and the test
 		r.next(t)
+	}
+	browser := localtest.NewBrowser(http.DefaultClient)
+	page := browser.SignIn(t, c.info.API, "/console/deliveries", "admin", c.info.Clients["admin"].Secret)
+	if asked["console"] = true; page.Status != http.StatusOK || !strings.Contains(page.Body, "order.created") && !strings.Contains(page.Body, "callout.test") {
+		t.Errorf("the console: %d %s", page.Status, page.Body)
 	}
 	for _, s := range services() {
 		if !s.event && !asked[s.name] {

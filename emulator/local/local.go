@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +57,15 @@ func (l *Local) start(ctx context.Context) error {
 		return err
 	}
 	api := baseURL(l.listener.Addr())
-	if l.ground, err = openGround(l.config, api); err != nil {
+	base := strings.TrimSuffix(l.config.Functions, "/")
+	if base == "" {
+		base = api
+	}
+	public := base
+	if !takesPeople(base) {
+		public = api
+	}
+	if l.ground, err = openGround(l.config, public); err != nil {
 		return err
 	}
 	handler, err := l.functions(ctx)
@@ -65,10 +74,6 @@ func (l *Local) start(ctx context.Context) error {
 	}
 	if err := l.clients.Store.CheckSeal(ctx); err != nil {
 		return fmt.Errorf("the seal key is not the one that the data was sealed with; put the right one back: %w", err)
-	}
-	base := strings.TrimSuffix(l.config.Functions, "/")
-	if base == "" {
-		base = api
 	}
 	if err := l.ground.makeTopics(ctx, base); err != nil {
 		return fmt.Errorf("make topics: %w", err)
@@ -98,6 +103,8 @@ func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	network.Own = l.ownAddresses()
 	network.Stopping = l.stopping
 	network.Telemetry = l.config.Telemetry
+	api := &apiTransport{workers: l.ground.workers}
+	network.API = api
 	l.clients, err = env.Open(ctx, config, network, l.config.Log)
 	if err != nil {
 		return nil, err
@@ -106,7 +113,17 @@ func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	if l.config.Functions != "" {
 		functions = nil
 	}
-	return host.Routes(l.clients, functions)
+	api.handler, err = host.Routes(l.clients, functions)
+	return api.handler, err
+}
+
+// takesPeople says whether the console may be at a base URL: codes come back there, which do not cross a network in the clear.
+func takesPeople(base string) bool {
+	u, err := url.Parse(base)
+	if err != nil || u.Path != "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()
 }
 
 // Wait returns when serving fails, or nil when ctx ends.

@@ -124,6 +124,7 @@ func (c *cloud) start(t *testing.T, s service, more ...string) *process {
 		"FUNCTION_TARGET=" + s.function, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + c.info.Project,
 		"FIRESTORE_EMULATOR_HOST=" + c.info.Firestore, "PUBSUB_EMULATOR_HOST=" + c.info.PubSub,
 		"CALLOUT_ISSUER=" + c.info.Issuer, "CALLOUT_AUDIENCE=" + c.info.Audience, "CALLOUT_SEAL_KEYS=" + c.sealKey,
+		"CALLOUT_URL=" + c.info.API, "CALLOUT_CONSOLE_CLIENT_ID=" + c.info.Clients["console"].ID,
 		"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow, "CALLOUT_RETRY_SCHEDULE=100ms,100ms",
 	}
 	if s.event {

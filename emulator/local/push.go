@@ -73,6 +73,11 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case r.URL.Host != t.host:
 		return t.outside.RoundTrip(r)
 	}
+	return direct(t.workers, t.handler, r)
+}
+
+// direct has a handler of this process answer a request by a call, without a socket.
+func direct(workers *memnet.Workers, handler http.Handler, r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
 	in.RequestURI, in.Host = r.URL.RequestURI(), r.URL.Host
 	if in.Body == nil {
@@ -80,9 +85,9 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	out := &answer{header: http.Header{}}
 	done := make(chan struct{})
-	t.workers.Go(func() {
+	workers.Go(func() {
 		defer close(done)
-		t.handler.ServeHTTP(out, in)
+		handler.ServeHTTP(out, in)
 	})
 	select {
 	case <-done:
@@ -90,6 +95,17 @@ func (t *pushTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case <-r.Context().Done(): // a handler that does not heed its context holds up itself alone
 		return nil, r.Context().Err()
 	}
+}
+
+// apiTransport carries the calls that functions of this process make to its API. The handler is set before the first one.
+type apiTransport struct {
+	workers *memnet.Workers
+	handler http.Handler
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *apiTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return direct(t.workers, t.handler, r)
 }
 
 // answer collects what a handler writes.

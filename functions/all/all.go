@@ -4,6 +4,7 @@ package all
 import (
 	"fmt"
 
+	"github.com/callout-dev/callout/functions/console"
 	"github.com/callout-dev/callout/functions/deliver"
 	"github.com/callout-dev/callout/functions/deliveries"
 	"github.com/callout-dev/callout/functions/dispatch"
@@ -28,6 +29,7 @@ func Functions() []host.Function {
 		sweep.Function(),
 		deliveries.Function(),
 		keys.Function(),
+		console.Function(),
 	}
 }
 

@@ -232,7 +232,7 @@ func TestGet(t *testing.T) {
 		}
 		want := map[string]any{"id": string(id), "eventKey": string(key), "eventId": "o.1", "source": "shop", "eventType": "order.created", "targetId": string(demo),
 			"targetName": "demo", "state": "dead", "reason": "expired", "attemptCount": 2.0, "attempts": []any{one(1, 500, "first"), one(2, 503, "second")},
-			"created": "2000-01-01T00:00:00Z", "changed": "2000-01-01T00:00:00Z", "expires": "2000-01-01T01:00:00Z"}
+			"created": "2000-01-01T00:00:00Z", "changed": "2000-01-01T00:00:00Z", "expires": "2000-01-01T01:00:00Z", "payload": "{}"}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

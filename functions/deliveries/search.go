@@ -105,7 +105,7 @@ func (o *Operations) view(ctx context.Context, d action.Delivery, now time.Time)
 	if err != nil && !errs.Is(err, errs.NotFound) {
 		return action.DeliveryView{}, err
 	}
-	view.EventID, view.Source = event.ID, event.Source
+	view.EventID, view.Source, view.Payload = event.ID, event.Source, event.Body
 	targets, err := o.Configuration.DescribeTargets(ctx, d.Instance, []action.TargetID{d.Target})
 	if err != nil {
 		return action.DeliveryView{}, err

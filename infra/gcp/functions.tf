@@ -110,7 +110,11 @@ resource "google_cloud_run_v2_service" "function" {
             CALLOUT_DATABASE     = google_firestore_database.callout.name
             CALLOUT_ISSUER       = var.issuer
             CALLOUT_AUDIENCE     = var.audience
+            CALLOUT_URL          = "https://${var.domain}"
           },
+          each.key == "console" && var.console_client_id != "" ? {
+            CALLOUT_CONSOLE_CLIENT_ID = var.console_client_id
+          } : {},
           contains(keys(local.event_services), each.key) ? {
             CALLOUT_PUSH_AUDIENCE = "callout-push-${each.key}"
             CALLOUT_PUSH_ACCOUNTS = google_service_account.push[each.key].email

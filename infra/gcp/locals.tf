@@ -51,6 +51,11 @@ locals {
       database = "writer", publishes = [], calls_targets = false, secrets = true
       timeout  = 60, concurrency = 80, min = 0, max = 10, cpu = "1", memory = "512Mi"
     }
+    # Its sessions are in the database; all else it asks the API for, as everybody does.
+    console = {
+      database = "writer", publishes = [], calls_targets = false, secrets = true
+      timeout  = 60, concurrency = 80, min = 0, max = 5, cpu = "1", memory = "512Mi"
+    }
   }
 
   # One service for each HTTP function, and one for each path of an event function: deliver and deliver-slow are one function and two

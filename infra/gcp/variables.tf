@@ -50,6 +50,12 @@ variable "seal_keys_version" {
   default     = "1"
 }
 
+variable "console_client_id" {
+  description = "The issuer's public client for the console, whose redirect is https://DOMAIN/console/callback. Empty: the console says that it is not set up."
+  type        = string
+  default     = ""
+}
+
 variable "introspection_client_id" {
   description = "As whom the issuer is asked about tokens that are no JWTs. Empty: such tokens are refused, and no secret is needed."
   type        = string

@@ -94,6 +94,8 @@ type DeliveryView struct {
 	// EventID and Source are empty where the event was not read, or is not on record any more.
 	EventID EventID
 	Source  string
+	// Payload is the JSON that the target receives; empty as those two are, and where it was deleted.
+	Payload []byte
 	// TargetName is empty where the target is gone.
 	TargetName string
 }

@@ -6,8 +6,8 @@ import (
 	actionv2 "github.com/callout-dev/callout/shared/gen/zitadel/action/v2"
 )
 
-// condition reads a condition; ids are those of actions-v2.md section 3.7.
-func condition(m *actionv2.Condition) (action.Condition, error) {
+// Condition reads a condition; ids are those of actions-v2.md section 3.7.
+func Condition(m *actionv2.Condition) (action.Condition, error) {
 	switch c := m.GetConditionType().(type) {
 	case *actionv2.Condition_Request:
 		return requestCondition(c.Request)
@@ -82,8 +82,8 @@ func all(message string, kind action.Kind, value bool) (action.Condition, error)
 	return action.Condition{Kind: kind, Scope: action.All}, nil
 }
 
-// conditionMessage is the inverse of condition.
-func conditionMessage(c action.Condition) *actionv2.Condition {
+// ConditionMessage is the inverse of Condition.
+func ConditionMessage(c action.Condition) *actionv2.Condition {
 	switch c.Kind {
 	case action.Request:
 		m := &actionv2.RequestExecution{}

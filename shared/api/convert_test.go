@@ -56,19 +56,19 @@ func TestConditionsRoundTrip(t *testing.T) {
 		`{"event":{"all":true}}`:                 {Kind: action.Event, Scope: action.All},
 	} {
 		m := read(t, &actionv2.Condition{}, text)
-		got, err := condition(m)
+		got, err := Condition(m)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", text, err, diff)
 		}
-		if diff := cmp.Diff(m, conditionMessage(got), protocmp.Transform()); diff != "" {
+		if diff := cmp.Diff(m, ConditionMessage(got), protocmp.Transform()); diff != "" {
 			t.Errorf("%s and back (-want +got):\n%s", text, diff)
 		}
 		stored, err := action.ParseExecutionID(got.ID())
-		if diff := cmp.Diff(m, conditionMessage(stored), protocmp.Transform()); diff != "" || err != nil {
+		if diff := cmp.Diff(m, ConditionMessage(stored), protocmp.Transform()); diff != "" || err != nil {
 			t.Errorf("%s through its id: %v (-want +got):\n%s", text, err, diff)
 		}
 	}
-	if c, err := condition(read(t, &actionv2.Condition{}, `{"event":{"group":"user.human.*"}}`)); err != nil || c.Name != "user.human" {
+	if c, err := Condition(read(t, &actionv2.Condition{}, `{"event":{"group":"user.human.*"}}`)); err != nil || c.Name != "user.human" {
 		t.Errorf("a group with its star: %+v, %v", c, err)
 	}
 }
@@ -93,12 +93,12 @@ func TestConditionsRefused(t *testing.T) {
 		{`{"event":{"event":"` + long + `"}}`, "", "invalid EventExecution.Event" + length},
 		{`{"event":{"group":".*"}}`, "", "invalid EventExecution.Group" + length},
 	} {
-		_, err := condition(read(t, &actionv2.Condition{}, tt.text))
+		_, err := Condition(read(t, &actionv2.Condition{}, tt.text))
 		wantRefusal(t, err, tt.id, tt.message)
 	}
-	_, err := condition(nil)
+	_, err := Condition(nil)
 	wantRefusal(t, err, "ACTION-5r5Ju", "")
-	_, err = condition(&actionv2.Condition{ConditionType: &actionv2.Condition_Request{}})
+	_, err = Condition(&actionv2.Condition{ConditionType: &actionv2.Condition_Request{}})
 	wantRefusal(t, err, "", "invalid RequestExecution.Condition: value is required")
 }
 
@@ -215,14 +215,14 @@ func FuzzCondition(f *testing.F) {
 		if protojson.Unmarshal(text, m) != nil {
 			return
 		}
-		c, err := condition(m)
+		c, err := Condition(m)
 		if err != nil {
 			if !errs.Is(err, errs.InvalidArgument) {
 				t.Errorf("got %v", err)
 			}
 			return
 		}
-		if again, err := condition(conditionMessage(c)); (c.Scope != action.Group || names.Check(c) == nil) && (err != nil || again != c) {
+		if again, err := Condition(ConditionMessage(c)); (c.Scope != action.Group || names.Check(c) == nil) && (err != nil || again != c) {
 			t.Errorf("%+v became %+v, %v", c, again, err)
 		}
 		if again, err := action.ParseExecutionID(c.ID()); names.Check(c) == nil && (err != nil || again != c) {

@@ -59,7 +59,7 @@ func deliveryMessage(d action.DeliveryView) *calloutv1.Delivery {
 		Id: string(d.ID), EventKey: string(d.Event), EventId: string(d.EventID), Source: d.Source, EventType: d.EventType,
 		TargetId: string(d.Target), TargetName: d.TargetName, State: string(d.State), Reason: d.Reason, Held: string(d.Held),
 		AttemptCount: int32(d.Tried()), Created: timestamp(d.Created), Changed: timestamp(d.Changed), Due: timestamp(d.Due),
-		Expires: timestamp(d.Expires), Follows: string(d.Follows), Waits: d.Waits,
+		Expires: timestamp(d.Expires), Follows: string(d.Follows), Waits: d.Waits, Payload: string(d.Payload),
 	}
 	for _, a := range d.Attempts {
 		m.Attempts = append(m.Attempts, &calloutv1.Attempt{

@@ -39,7 +39,7 @@ func (f *executionFace) SetExecution(ctx context.Context, r *actionv2.SetExecuti
 	if err != nil {
 		return nil, err
 	}
-	c, err := condition(r.GetCondition())
+	c, err := Condition(r.GetCondition())
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (f *executionFace) ListExecutions(ctx context.Context, r *actionv2.ListExec
 	}
 	for _, e := range page {
 		m := &actionv2.Execution{
-			Condition: conditionMessage(e.Condition), CreationDate: timestamppb.New(e.Created), ChangeDate: timestamppb.New(e.Changed),
+			Condition: ConditionMessage(e.Condition), CreationDate: timestamppb.New(e.Created), ChangeDate: timestamppb.New(e.Changed),
 		}
 		for _, id := range e.Targets {
 			m.Targets = append(m.Targets, string(id))

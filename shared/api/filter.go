@@ -133,7 +133,7 @@ func addExecutionFilter(q *action.ExecutionQuery, f *actionv2.ExecutionSearchFil
 		}
 		var ids []action.ExecutionID
 		for _, m := range f.InConditionsFilter.GetConditions() {
-			c, err := condition(m)
+			c, err := Condition(m)
 			if err != nil {
 				return err
 			}

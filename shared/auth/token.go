@@ -15,6 +15,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -46,8 +47,11 @@ type Verifier struct {
 // provider is what an issuer's configuration says.
 type provider struct {
 	tokens *oidc.IDTokenVerifier
-	// introspection is an endpoint, "" where there is none.
-	introspection string
+	// introspection and revocation are endpoints, "" where there is none.
+	introspection, revocation string
+	// endpoint is where people are sent to sign in, and where their codes become tokens; scopes are those that there are, if it says so.
+	endpoint oauth2.Endpoint
+	scopes   []string
 }
 
 const (
@@ -137,8 +141,10 @@ func (v *Verifier) ask(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errUnreachable, err)
 	}
 	var metadata struct {
-		Keys          string `json:"jwks_uri"`
-		Introspection string `json:"introspection_endpoint"`
+		Keys          string   `json:"jwks_uri"`
+		Introspection string   `json:"introspection_endpoint"`
+		Revocation    string   `json:"revocation_endpoint"`
+		Scopes        []string `json:"scopes_supported"`
 	}
 	if err := issuer.Claims(&metadata); err != nil || metadata.Keys == "" {
 		return fmt.Errorf("%w: its discovery document names no jwks_uri", errUnreachable)
@@ -146,7 +152,8 @@ func (v *Verifier) ask(ctx context.Context) error {
 	keys := &keySet{uri: metadata.Keys, client: v.client}
 	v.known.Store(&provider{
 		tokens:        oidc.NewVerifier(v.issuer, keys, &oidc.Config{ClientID: v.audience, SupportedSigningAlgs: algorithms()}),
-		introspection: metadata.Introspection,
+		introspection: metadata.Introspection, revocation: metadata.Revocation,
+		endpoint: issuer.Endpoint(), scopes: metadata.Scopes,
 	})
 	return nil
 }

@@ -43,6 +43,8 @@ type Network struct {
 	Firestore, PubSub *grpc.ClientConn
 	// Issuer reaches the issuers.
 	Issuer http.RoundTripper
+	// API reaches this installation's own API, as its callers do.
+	API http.RoundTripper
 	// Targets replaces the egress client, and with it the policy at dial.
 	Targets *http.Client
 	// Own are this process's listeners, which no target may name.
@@ -69,6 +71,12 @@ type Clients struct {
 	Push   *auth.PushGuard
 	Egress *egress.Policy
 	Caller call.Caller
+	// Sealer seals with CALLOUT_SEAL_KEYS; without them it refuses.
+	Sealer store.Sealer
+	// API reaches this installation's own API, as its callers do: at Config.URL.
+	API http.RoundTripper
+	// Party signs people in at the issuer for pages of ours; nil where CALLOUT_CONSOLE_CLIENT_ID is not set.
+	Party *auth.Party
 	// Telemetry is where spans begin; nil begins none.
 	Telemetry *telemetry.Telemetry
 	// Stopping is closed when the process begins to stop; nil never is.
@@ -120,6 +128,13 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	}
 	if c.Config.IntrospectID != "" {
 		c.Guard.Introspector = auth.NewIntrospector(c.Guard.Verifier, c.Config.Roles, c.Config.IntrospectID, c.Config.IntrospectSecret)
+	}
+	c.API = n.API
+	if c.API == nil {
+		c.API = http.DefaultTransport
+	}
+	if c.Config.ConsoleClientID != "" {
+		c.Party = auth.NewParty(c.Config.Issuer, c.Config.ConsoleClientID, issuer)
 	}
 	c.Push = &auth.PushGuard{
 		Verifier: auth.NewVerifier(c.Config.PushIssuer, c.Config.PushAudience, issuer),
@@ -184,6 +199,7 @@ func (c *Clients) openFirestore(ctx context.Context, conn *grpc.ClientConn) erro
 		return err
 	}
 	c.closers = append(c.closers, low.Close)
+	c.Sealer = sealer
 	c.Store = store.New(high, low, sealer)
 	c.Ledger = ledger.New(low, c.Config.Database(), c.Config.Rules(), c.Log)
 	c.Routes = routing.New(c.Store, c.Ledger, c.Log)

@@ -44,6 +44,9 @@ type Config struct {
 
 	RateLimits auth.Limits `env:"CALLOUT_RATE_LIMITS"`
 
+	URL             string `env:"CALLOUT_URL"`
+	ConsoleClientID string `env:"CALLOUT_CONSOLE_CLIENT_ID"`
+
 	PushIssuer   string   `env:"CALLOUT_PUSH_ISSUER" envDefault:"https://accounts.google.com"`
 	PushAudience string   `env:"CALLOUT_PUSH_AUDIENCE"`
 	PushAccounts Accounts `env:"CALLOUT_PUSH_ACCOUNTS"`
@@ -139,6 +142,10 @@ func (c Config) check(unread []string) error {
 	if (c.IntrospectID == "") != (c.IntrospectSecret == "") {
 		add("CALLOUT_INTROSPECTION_CLIENT_ID, CALLOUT_INTROSPECTION_CLIENT_SECRET", errors.New("must be set both or neither"))
 	}
+	add("CALLOUT_URL", checkOrigin(c.URL))
+	if c.ConsoleClientID != "" && c.URL == "" {
+		add("CALLOUT_CONSOLE_CLIENT_ID", errors.New("wants CALLOUT_URL, where the console takes people back to"))
+	}
 	if c.Catalog != action.Namespaces && c.Catalog != action.Strict {
 		add("CALLOUT_CATALOG", errors.New("must be namespaces or strict"))
 	}
@@ -176,6 +183,17 @@ func checkIssuer(issuer string) error {
 		return nil
 	}
 	return errors.New("must be https; http is for loopback only")
+}
+
+// checkOrigin wants what an issuer's URL must be, without a path: scheme, host and perhaps a port.
+func checkOrigin(origin string) error {
+	if err := checkIssuer(origin); err != nil || origin == "" {
+		return err
+	}
+	if u, err := url.Parse(origin); err != nil || u.Path != "" || u.ForceQuery {
+		return errors.New("must be a scheme and a host, without a path or a slash at its end")
+	}
+	return nil
 }
 
 // Require checks that what a function needs is there. The error lists all that is missing.

@@ -36,8 +36,10 @@ type Function struct {
 	// Concurrency is how many events one process works on at once, the others wait; 0 is as many as the queue pushes.
 	Concurrency int
 	Needs       []env.Need
-	HTTP        func(*env.Clients) (http.Handler, error)
-	Event       func(*env.Clients) (EventFunc, error)
+	// Pages: it serves pages for people, and browsers' calls from other origins have no business there.
+	Pages bool
+	HTTP  func(*env.Clients) (http.Handler, error)
+	Event func(*env.Clients) (EventFunc, error)
 }
 
 // Handler makes the function ready to be served at its paths.
@@ -47,7 +49,11 @@ func (f Function) Handler(c *env.Clients) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		return withCORS(traced(c, handler)), nil
+		handler = traced(c, handler)
+		if !f.Pages {
+			handler = withCORS(handler)
+		}
+		return handler, nil
 	}
 	event, err := f.event(c)
 	if err != nil {

@@ -287,7 +287,10 @@ type Delivery struct {
 	Follows string `protobuf:"bytes,17,opt,name=follows,proto3" json:"follows,omitempty"`
 	Waits   bool   `protobuf:"varint,18,opt,name=waits,proto3" json:"waits,omitempty"`
 	// The deliveries that follow this one.
-	Unblocks      []string `protobuf:"bytes,19,rep,name=unblocks,proto3" json:"unblocks,omitempty"`
+	Unblocks []string `protobuf:"bytes,19,rep,name=unblocks,proto3" json:"unblocks,omitempty"`
+	// What the target receives, as JSON text, before it is signed or encrypted. Told where one delivery is asked for, while the event is on
+	// record and nobody has deleted it.
+	Payload       string `protobuf:"bytes,20,opt,name=payload,proto3" json:"payload,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -453,6 +456,13 @@ func (x *Delivery) GetUnblocks() []string {
 		return x.Unblocks
 	}
 	return nil
+}
+
+func (x *Delivery) GetPayload() string {
+	if x != nil {
+		return x.Payload
+	}
+	return ""
 }
 
 type Attempt struct {
@@ -1798,7 +1808,7 @@ const file_callout_v1_delivery_service_proto_rawDesc = "" +
 	"\x06counts\x18\x03 \x03(\v20.callout.v1.SearchDeliveriesResponse.CountsEntryR\x06counts\x1a9\n" +
 	"\vCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\xfb\x04\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x95\x05\n" +
 	"\bDelivery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tevent_key\x18\x02 \x01(\tR\beventKey\x12\x19\n" +
@@ -1821,7 +1831,8 @@ const file_callout_v1_delivery_service_proto_rawDesc = "" +
 	"\aexpires\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
 	"\afollows\x18\x11 \x01(\tR\afollows\x12\x14\n" +
 	"\x05waits\x18\x12 \x01(\bR\x05waits\x12\x1a\n" +
-	"\bunblocks\x18\x13 \x03(\tR\bunblocks\"\xd4\x01\n" +
+	"\bunblocks\x18\x13 \x03(\tR\bunblocks\x12\x18\n" +
+	"\apayload\x18\x14 \x01(\tR\apayload\"\xd4\x01\n" +
 	"\aAttempt\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x05R\x06number\x120\n" +
 	"\x05start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12\x1f\n" +
