@@ -58,8 +58,8 @@ func textOf(err error) string {
 	return ""
 }
 
-// fail shows what went wrong and what to do about it. Texts of our own errors are for the log; the API's are made for callers.
-func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+// fail shows what went wrong and what to do about it; user is who has signed in, "" for nobody. Texts of our own errors are for the log; the API's are made for callers.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, user string, err error) {
 	back := message{Link: root, Label: "To the overview"}
 	status := http.StatusInternalServerError
 	switch kindOf(err) {
@@ -92,7 +92,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "console", slog.String("path", r.URL.Path), slog.Any(logging.Err, err))
 	}
-	c.show(w, r, status, back)
+	c.show(w, r, status, user, back)
 }
 
 // toSignIn shows the way to the issuer. Nobody is sent there by force: where the API refuses every token, that would go on for ever.
@@ -126,7 +126,7 @@ func referrer(r *http.Request) string {
 
 // denied answers a form that another site has sent.
 func (c *Console) denied(w http.ResponseWriter, r *http.Request) {
-	c.show(w, r, http.StatusForbidden, message{Title: "That came from another site",
+	c.show(w, r, http.StatusForbidden, "", message{Title: "That came from another site",
 		Text: "Nothing was changed: forms are taken from these pages alone.", Link: root, Label: "To the overview"})
 }
 

@@ -24,12 +24,15 @@ func words() template.FuncMap {
 		"json":   pretty,
 		"tone":   tone,
 		"list":   func(all ...string) []string { return all },
-		"query":  func(name, value string) string { return url.Values{name: {value}}.Encode() },
+		"query":  query,
 		"plural": plural,
 		"option": func(value, label, chosen string) option { return option{value, label, value == chosen} },
 		"field":  func(name string, p problems) field { return field{name, p[name]} },
 	}
 }
+
+// query is a parameter of a URL, encoded: html/template would encode its equals sign as well.
+func query(name, value string) template.URL { return template.URL(url.Values{name: {value}}.Encode()) }
 
 // option is one of a select.
 type option struct {

@@ -35,7 +35,7 @@ func (c *Console) front(w http.ResponseWriter, r *http.Request) {
 		door.Said = "The sign-in did not succeed. Begin again."
 	}
 	if err := c.render(w, http.StatusOK, "door", frame{Title: "Sign in", Data: door}); err != nil {
-		c.fail(w, r, err)
+		c.fail(w, r, "", err)
 	}
 }
 

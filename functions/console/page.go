@@ -70,9 +70,9 @@ func (c *Console) render(w http.ResponseWriter, status int, name string, f frame
 	return nil
 }
 
-// show answers with a page that says one thing.
-func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, m message) {
-	if err := c.render(w, status, "message", frame{Title: m.Title, Data: m}); err != nil {
+// show answers with a page that says one thing, to who has signed in or to nobody.
+func (c *Console) show(w http.ResponseWriter, r *http.Request, status int, user string, m message) {
+	if err := c.render(w, status, "message", frame{Title: m.Title, User: user, Section: section(r.URL.Path), Data: m}); err != nil {
 		c.Log.LogAttrs(r.Context(), slog.LevelError, "console", slog.Any(logging.Err, err))
 		http.Error(w, "internal error", http.StatusInternalServerError)
 	}

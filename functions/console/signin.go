@@ -35,7 +35,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	attempt, there, err := c.Party.Begin(r.Context(), c.callbackURL(r))
 	if err != nil {
-		c.fail(w, r, err)
+		c.fail(w, r, "", err)
 		return
 	}
 	content, err := json.Marshal(begun{Attempt: attempt, To: local(r.URL.Query().Get("to")), Until: time.Now().Add(attemptTime)})
@@ -43,7 +43,7 @@ func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 		err = c.setCookie(w, attemptCookie, placeOfCookie(attemptCookie, string(c.instance(r))), string(content), attemptTime)
 	}
 	if err != nil {
-		c.fail(w, r, err)
+		c.fail(w, r, "", err)
 		return
 	}
 	http.Redirect(w, r, there, http.StatusSeeOther)
@@ -59,18 +59,18 @@ func (c *Console) callback(w http.ResponseWriter, r *http.Request) {
 	content, ok := c.cookie(r, attemptCookie, placeOfCookie(attemptCookie, string(c.instance(r))))
 	dropCookie(w, attemptCookie)
 	if !ok || json.Unmarshal([]byte(content), &b) != nil || !time.Now().Before(b.Until) {
-		c.show(w, r, http.StatusBadRequest, message{Title: "This sign-in is over",
+		c.show(w, r, http.StatusBadRequest, "", message{Title: "This sign-in is over",
 			Text: "It took longer than ten minutes, or was begun in another browser. Begin again.", Link: root, Label: "Sign in"})
 		return
 	}
 	who, err := c.Party.Finish(r.Context(), c.callbackURL(r), b.Attempt, r.URL.Query())
 	if err != nil {
-		c.fail(w, r, err)
+		c.fail(w, r, "", err)
 		return
 	}
 	c.end(r) // who signs in again has one session
 	if err := c.begin(w, r, who); err != nil {
-		c.fail(w, r, err)
+		c.fail(w, r, "", err)
 		return
 	}
 	c.Log.InfoContext(r.Context(), "signed in", slog.String("user", who.Subject))

@@ -2,6 +2,7 @@ package console
 
 import (
 	"strconv"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -36,6 +37,16 @@ type targetRow struct {
 // Kind is the target's type in a word, and Interrupts whether its failure ends a call.
 func (t targetRow) Kind() string     { return kindOfTarget(t.Target) }
 func (t targetRow) Interrupts() bool { return interrupts(t.Target) }
+
+// Payload is the form of what it receives, in a word.
+func (t targetRow) Payload() string {
+	for name, payload := range payloads {
+		if t.PayloadType == payload {
+			return strings.ToUpper(name)
+		}
+	}
+	return "JSON"
+}
 
 // Health is in one word how deliveries to it fare.
 func (t targetRow) Health() string { return health(t.Delivery) }

@@ -21,19 +21,19 @@ func (c *Console) signedIn(show func(*visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, err := c.current(r)
 		if err != nil {
-			c.fail(w, r, err)
+			c.fail(w, r, "", err)
 			return
 		}
 		v := &visit{Console: c, w: w, r: r, session: s, calls: calls{conn{client: s.Client(c.API), url: c.origin(r)}}}
 		if r.Method == http.MethodPost {
 			if err := r.ParseForm(); err != nil {
-				c.show(w, r, http.StatusRequestEntityTooLarge, message{Title: "That was too much",
+				c.show(w, r, http.StatusRequestEntityTooLarge, s.Name, message{Title: "That was too much",
 					Text: "The form could not be read: it is larger than 2 MiB, or broke off. Nothing was changed.", Link: r.URL.Path, Label: "Back"})
 				return
 			}
 		}
 		if err := show(v); err != nil {
-			c.fail(w, r, err)
+			c.fail(w, r, s.Name, err)
 		}
 	}
 }

@@ -1,0 +1,115 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
+
+	"github.com/callout-dev/callout/emulator/local/localtest"
+)
+
+// site is an installation and a browser in which somebody has signed in.
+type site struct {
+	t *testing.T
+	*localtest.Installation
+	*localtest.Browser
+	api *http.Client
+}
+
+// run runs a test in a bubble, as a user who has signed in.
+func run(t *testing.T, user string, test func(*site)) {
+	t.Helper()
+	localtest.Run(t, func(t *testing.T, i *localtest.Installation) {
+		c := clientcredentials.Config{
+			ClientID: i.Info.Clients["admin"].ID, ClientSecret: i.Info.Clients["admin"].Secret, TokenURL: i.Info.Issuer + "/oauth/v2/token",
+			Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
+		}
+		s := &site{t: t, Installation: i, Browser: localtest.NewBrowser(i.Client), api: c.Client(context.WithValue(t.Context(), oauth2.HTTPClient, i.Client))}
+		if page := s.signIn(user, "/console/"); page.Status != http.StatusOK {
+			t.Fatalf("signed in: %d %s", page.Status, page.Body)
+		}
+		test(s)
+	})
+}
+
+func (s *site) signIn(user, to string) localtest.Page {
+	s.t.Helper()
+	return s.SignIn(s.t, s.Info.API, to, user, s.Info.Clients[user].Secret)
+}
+
+// get opens a page, which must be answered so.
+func (s *site) get(status int, path string) localtest.Page {
+	s.t.Helper()
+	return s.want(status, s.Get(s.t, s.Info.API+path))
+}
+
+// post sends a form.
+func (s *site) post(status int, path string, fields ...string) localtest.Page {
+	s.t.Helper()
+	form := url.Values{}
+	for i := 0; i+1 < len(fields); i += 2 {
+		form.Add(fields[i], fields[i+1])
+	}
+	return s.want(status, s.Post(s.t, s.Info.API+path, form))
+}
+
+func (s *site) want(status int, page localtest.Page) localtest.Page {
+	s.t.Helper()
+	if page.Status != status {
+		s.t.Fatalf("%s: %d, want %d\n%s", page.URL, page.Status, status, page.Body)
+	}
+	return page
+}
+
+// call calls the API as an administrator.
+func (s *site) call(method, path string, body any) map[string]any {
+	s.t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(s.t.Context(), method, s.Info.API+path, strings.NewReader(string(text)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := s.api.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if text, err = io.ReadAll(response.Body); err != nil || response.StatusCode/100 != 2 {
+		s.t.Fatalf("%s %s: %d %s %v", method, path, response.StatusCode, text, err)
+	}
+	answer := map[string]any{}
+	_ = json.Unmarshal(text, &answer)
+	return answer
+}
+
+// target makes a target by the form, and gives its id.
+func (s *site) target(name string, more ...string) string {
+	s.t.Helper()
+	fields := append([]string{"name", name, "endpoint", "http://127.0.0.1:9000/hook", "timeout", "5s", "kind", "webhook", "payload", "json"}, more...)
+	page := s.post(http.StatusOK, "/console/targets/new", fields...)
+	return strings.TrimPrefix(page.URL.Path, "/console/targets/")
+}
+
+// has checks that a page has texts.
+func (s *site) has(page localtest.Page, texts ...string) {
+	s.t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(page.Body, text) {
+			s.t.Errorf("%s does not have %q:\n%s", page.URL, text, page.Body)
+		}
+	}
+}
+
+var tag = regexp.MustCompile(`<[^>]*>`)
