@@ -18,13 +18,14 @@ const (
 	chartHeight = 100.0
 )
 
-// series counts what became of deliveries over time.
+// series counts what became of deliveries over time, by when they were made.
 type series struct {
 	from   time.Time
 	bucket time.Duration
 	counts [buckets]struct {
-		all, failed int
-		took        []float64 // of last attempts, in milliseconds
+		all, failing     int
+		attempts, failed int
+		took             []float64 // of last attempts, in milliseconds
 	}
 }
 
@@ -41,24 +42,27 @@ func (s *series) add(d *calloutv1.Delivery) {
 		return
 	}
 	last := d.Attempts[len(d.Attempts)-1]
-	if last.Outcome != "success" {
-		c.failed++
+	c.attempts += int(d.AttemptCount)
+	if c.failed += int(d.AttemptCount); last.Outcome == "success" {
+		c.failed-- // all before it have failed, or it would not have been tried again; but for those that were put back by hand
+	} else {
+		c.failing++
 	}
 	c.took = append(c.took, last.DurationMs)
 }
 
 // figures are the share of failures in percent, and the median and the 95th percentile of the latency.
 func (s *series) figures() (share, median, slow string) {
-	var failed int
+	var failed, attempts int
 	var took []float64
 	for _, c := range s.counts {
-		failed += c.failed
+		failed, attempts = failed+c.failed, attempts+c.attempts
 		took = append(took, c.took...)
 	}
 	if len(took) == 0 {
 		return "–", "–", "–"
 	}
-	return fmt.Sprintf("%.1f %%", 100*float64(failed)/float64(len(took))), milliseconds(quantile(took, 0.5)), milliseconds(quantile(took, 0.95))
+	return fmt.Sprintf("%.1f %%", 100*float64(failed)/float64(max(attempts, 1))), milliseconds(quantile(took, 0.5)), milliseconds(quantile(took, 0.95))
 }
 
 // quantile is that of values, which it sorts. There must be one.
@@ -94,7 +98,7 @@ func (s *series) rate() chart {
 	ch.Text = fmt.Sprintf("%d deliveries since %s, %d in the busiest %s", all, s.label(), most, width(s.bucket))
 	for i, c := range s.counts {
 		if c.all > 0 {
-			ch.Bars = append(ch.Bars, newBar(i, float64(c.all)/float64(most), float64(c.failed)/float64(most)))
+			ch.Bars = append(ch.Bars, newBar(i, float64(c.all)/float64(most), float64(c.failing)/float64(most)))
 		}
 	}
 	return ch
@@ -103,10 +107,10 @@ func (s *series) rate() chart {
 func (s *series) share() chart {
 	ch := chart{Title: "Failed attempts", Top: "100 %", From: s.label()}
 	share, _, _ := s.figures()
-	ch.Text = "Share of deliveries whose last attempt failed: " + share
+	ch.Text = "Share of attempts that failed: " + share
 	for i, c := range s.counts {
-		if n := len(c.took); n > 0 && c.failed > 0 {
-			part := float64(c.failed) / float64(n)
+		if c.failed > 0 {
+			part := float64(c.failed) / float64(c.attempts)
 			ch.Bars = append(ch.Bars, newBar(i, part, part))
 		}
 	}

@@ -32,9 +32,15 @@ type hookResult struct {
 	Before, After string
 	Changed       bool
 	Execution     string
-	Calls         []*calloutv1.TargetCall
+	Calls         []hookCall
 	// Stopped is what the host would be told, where a target stopped the call.
 	Stopped string
+}
+
+// hookCall is the call of one target, and what that is called.
+type hookCall struct {
+	*calloutv1.TargetCall
+	Name string
 }
 
 func newTry() tryPage {
@@ -110,7 +116,14 @@ func invokeHook(v *visit) error {
 		}
 		return v.again("try", "Try it", p)
 	}
-	p.Result = &hookResult{Before: before, Execution: answer.Execution, Calls: answer.Calls}
+	p.Result = &hookResult{Before: before, Execution: answer.Execution}
+	names, err := targetsByID(v)
+	if err != nil {
+		return err
+	}
+	for _, c := range answer.Calls {
+		p.Result.Calls = append(p.Result.Calls, hookCall{c, named(names, []string{c.TargetId})[0].Name})
+	}
 	p.Result.After = after(answer)
 	p.Result.Changed = pretty(p.Result.Before) != pretty(p.Result.After)
 	return v.page("try", "Try it", p)
