@@ -91,7 +91,10 @@ func direct(workers *memnet.Workers, handler http.Handler, r *http.Request) (*ht
 	})
 	select {
 	case <-done:
-		return out.response(r), r.Context().Err()
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		return out.response(r), nil
 	case <-r.Context().Done(): // a handler that does not heed its context holds up itself alone
 		return nil, r.Context().Err()
 	}

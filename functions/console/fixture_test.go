@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -54,11 +53,22 @@ func (s *site) get(status int, path string) localtest.Page {
 // post sends a form.
 func (s *site) post(status int, path string, fields ...string) localtest.Page {
 	s.t.Helper()
-	form := url.Values{}
+	return s.want(status, s.Post(s.t, s.Info.API+path, form(fields)))
+}
+
+// form makes a form of names and values in turns.
+func form(fields []string) url.Values {
+	values := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
-		form.Add(fields[i], fields[i+1])
+		values.Add(fields[i], fields[i+1])
 	}
-	return s.want(status, s.Post(s.t, s.Info.API+path, form))
+	return values
+}
+
+// quote makes JSON of a text.
+func quote(text string) string {
+	all, _ := json.Marshal(text) // texts can be encoded
+	return string(all)
 }
 
 func (s *site) want(status int, page localtest.Page) localtest.Page {
@@ -97,7 +107,7 @@ func (s *site) call(method, path string, body any) map[string]any {
 // target makes a target by the form, and gives its id.
 func (s *site) target(name string, more ...string) string {
 	s.t.Helper()
-	fields := append([]string{"name", name, "endpoint", "http://127.0.0.1:9000/hook", "timeout", "5s", "kind", "webhook", "payload", "json"}, more...)
+	fields := append(more, "name", name, "endpoint", "http://127.0.0.1:9000/hook", "timeout", "5s", "kind", "webhook", "payload", "json") // the first of a name counts
 	page := s.post(http.StatusOK, "/console/targets/new", fields...)
 	return strings.TrimPrefix(page.URL.Path, "/console/targets/")
 }
@@ -111,5 +121,3 @@ func (s *site) has(page localtest.Page, texts ...string) {
 		}
 	}
 }
-
-var tag = regexp.MustCompile(`<[^>]*>`)

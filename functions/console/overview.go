@@ -13,7 +13,7 @@ import (
 const (
 	// hour is what the overview looks back at, and sample how many deliveries of it it reads at the most: the newest.
 	hour   = time.Hour
-	sample = 500
+	sample = 250
 	// recent is how many deliveries in trouble it shows.
 	recent = 6
 )

@@ -35,18 +35,18 @@ type Page struct {
 }
 
 // Get opens a page; a path is one of the host where the browser is.
-func (b *Browser) Get(t *testing.T, to string) Page {
+func (b *Browser) Get(t testing.TB, to string) Page {
 	t.Helper()
 	return b.open(t, http.MethodGet, to, nil)
 }
 
 // Post sends a form.
-func (b *Browser) Post(t *testing.T, to string, form url.Values) Page {
+func (b *Browser) Post(t testing.TB, to string, form url.Values) Page {
 	t.Helper()
 	return b.open(t, http.MethodPost, to, form)
 }
 
-func (b *Browser) open(t *testing.T, method, to string, form url.Values) Page {
+func (b *Browser) open(t testing.TB, method, to string, form url.Values) Page {
 	t.Helper()
 	target, err := url.Parse(to)
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *Browser) open(t *testing.T, method, to string, form url.Values) Page {
 	return Page{}
 }
 
-func (b *Browser) send(t *testing.T, method string, target *url.URL, form url.Values) (*http.Response, string) {
+func (b *Browser) send(t testing.TB, method string, target *url.URL, form url.Values) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, target.String(), strings.NewReader(form.Encode()))
 	if err != nil {
@@ -109,7 +109,7 @@ func (b *Browser) send(t *testing.T, method string, target *url.URL, form url.Va
 var hiddenRequest = regexp.MustCompile(`name="request" value="([^"]*)"`)
 
 // SignIn begins at the console of an installation, gives user and password at its issuer, and returns where that leads.
-func (b *Browser) SignIn(t *testing.T, api, to, user, password string) Page {
+func (b *Browser) SignIn(t testing.TB, api, to, user, password string) Page {
 	t.Helper()
 	form := b.Get(t, api+"/console/signin?"+url.Values{"to": {to}}.Encode())
 	found := hiddenRequest.FindStringSubmatch(form.Body)
