@@ -65,6 +65,9 @@ type issuer struct {
 	endpoint   string // for introspection
 	introspect http.HandlerFunc
 	name       string
+
+	token, revoke http.HandlerFunc // for people who sign in
+	scopes        []string
 }
 
 func (i *issuer) set(edit func(*issuer)) {
@@ -80,7 +83,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		i.fetched++
 	}
 	published, discovery, jwks, hang, name, odd := i.published, i.discovery, i.jwks, i.hang, i.name, i.odd
-	endpoint, introspect := i.endpoint, i.introspect
+	endpoint, introspect, token, revoke, scopes := i.endpoint, i.introspect, i.token, i.revoke, i.scopes
 	i.mu.Unlock()
 	time.Sleep(hang) // virtual
 	switch r.URL.Path {
@@ -89,7 +92,13 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(discovery)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys", "introspection_endpoint": endpoint})
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": name, "jwks_uri": issuerURL + "/keys", "introspection_endpoint": endpoint,
+			"authorization_endpoint": issuerURL + "/authorize", "token_endpoint": issuerURL + "/token", "revocation_endpoint": issuerURL + "/revoke",
+			"scopes_supported": scopes})
+	case "/token":
+		token(w, r)
+	case "/revoke":
+		revoke(w, r)
 	case "/introspect":
 		introspect(w, r)
 	case "/keys":

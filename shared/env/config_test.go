@@ -101,7 +101,8 @@ func TestEachProblem(t *testing.T) {
 		"CALLOUT_ISSUER=ftp://issuer.example", "CALLOUT_ISSUER=http://127.0.0.1.example", "CALLOUT_ISSUER=http://localhost.example", "CALLOUT_ISSUER=http://10.0.0.1",
 		"CALLOUT_ISSUER=https://user:pw@issuer.example", "CALLOUT_ISSUER=https://issuer.example?x", "CALLOUT_ISSUER=https://issuer.example#x", "CALLOUT_PUSH_ISSUER=http://accounts.google.com",
 		"CALLOUT_SEAL_KEYS=k1:short", "CALLOUT_SEAL_KEYS=k1:" + sealKey + ",k1:" + sealKey, "CALLOUT_CATALOG=Strict", "CALLOUT_LOG_BODIES=ALL",
-		"CALLOUT_INTROSPECTION_CLIENT_ID=x", "CALLOUT_RATE_LIMITS=off",
+		"CALLOUT_INTROSPECTION_CLIENT_ID=x", "CALLOUT_RATE_LIMITS=off", "CALLOUT_URL=http://callout.example", "CALLOUT_URL=https://callout.example/",
+		"CALLOUT_URL=https://callout.example/x", "CALLOUT_URL=callout.example", "CALLOUT_CONSOLE_CLIENT_ID=console",
 	}
 	for _, b := range bad {
 		name, value, _ := strings.Cut(b, "=")
@@ -109,7 +110,8 @@ func TestEachProblem(t *testing.T) {
 			t.Errorf("%s=%s: got %v", name, value, err)
 		}
 	}
-	for _, good := range []string{"CALLOUT_ISSUER=http://127.0.0.1:8082", "CALLOUT_ISSUER=http://[::1]:1", "CALLOUT_ISSUER=http://localhost", "CALLOUT_ISSUER=https://issuer.example/realms/x"} {
+	for _, good := range []string{"CALLOUT_ISSUER=http://127.0.0.1:8082", "CALLOUT_ISSUER=http://[::1]:1", "CALLOUT_ISSUER=http://localhost", "CALLOUT_ISSUER=https://issuer.example/realms/x",
+		"CALLOUT_URL=https://callout.example:8443", "CALLOUT_URL=http://127.0.0.1:8080"} {
 		if _, err := env.Read([]string{good}); err != nil {
 			t.Errorf("%s: %v", good, err)
 		}
