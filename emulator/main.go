@@ -144,6 +144,9 @@ func greet(out io.Writer, c local.Config, l *local.Local) {
 	}
 	fmt.Fprintln(out, "Callout is ready.")
 	line("API", l.Info.API)
+	if c.Functions == "" && l.Info.Issuer != "" {
+		line("Console", l.Info.API+"/console/")
+	}
 	line("Issuer", l.Info.Issuer)
 	line("Firestore", l.Info.Firestore)
 	line("Pub/Sub", l.Info.PubSub)
