@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"github.com/callout-dev/callout/shared/action"
 	"github.com/callout-dev/callout/shared/auth"
 )
@@ -50,6 +52,8 @@ type Console struct {
 	// Instance picks the instance of a host.
 	Instance func(host string) action.InstanceID
 	Log      *slog.Logger
+
+	renewals singleflight.Group
 }
 
 const (

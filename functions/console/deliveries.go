@@ -85,9 +85,10 @@ func listDeliveries(v *visit) error {
 		q.Set("at", now.UTC().Format(time.RFC3339))
 		p.Older = root + "deliveries?" + q.Encode()
 	}
-	p.Targets, err = allTargets(v)
-	if err := orGone(err); err != nil {
-		return err
+	if !v.byScript() { // the filter stays as it is
+		if p.Targets, err = allTargets(v); orGone(err) != nil {
+			return err
+		}
 	}
 	if p.Problems != nil {
 		return v.again("deliveries", "Deliveries", p)

@@ -106,7 +106,7 @@ func (c *Console) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 		to = referrer(r)
 	}
 	query := url.Values{"to": {local(to)}}
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet || !errors.Is(err, errNoSession) {
 		query.Set("signed", "over")
 	}
 	if strings.HasPrefix(r.URL.Path, root+"callback") {

@@ -80,27 +80,38 @@ func (c *Console) load(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	s.ends = ends
+	s.ends, s.Person = ends, auth.Person{}
 	return json.Unmarshal([]byte(content), &s.Person)
 }
 
-// renew gets another token. Where two requests do so at once, the issuer may refuse the one that comes second: then the other one's is there.
+// renew gets another token. Requests that come together get the one of the first: an issuer may take it for theft that a refresh token is used
+// twice. Another process may have been faster all the same, and what the issuer refuses then is there already.
 func (c *Console) renew(ctx context.Context, s *session) error {
-	former := s.Access
-	who, err := c.Party.Renew(ctx, s.Person)
-	if err == nil {
-		s.Person = who
-		return c.keep(ctx, *s)
-	}
-	if !errs.Is(err, errs.Unauthenticated) {
-		return err
-	}
-	if loadErr := c.load(ctx, s); loadErr != nil || s.Access == former {
-		return errNoSession.Because(err)
-	}
-	return nil
+	stale := s.Access
+	result, err, _ := c.renewals.Do(s.reference, func() (any, error) {
+		ctx := context.WithoutCancel(ctx) // others wait for it
+		fresh := *s
+		if err := c.load(ctx, &fresh); err != nil || fresh.Access != stale {
+			return fresh, err
+		}
+		who, err := c.Party.Renew(ctx, fresh.Person)
+		if err == nil {
+			fresh.Person = who
+			return fresh, c.keep(ctx, fresh)
+		}
+		if !errs.Is(err, errs.Unauthenticated) {
+			return fresh, err
+		}
+		if loadErr := c.load(ctx, &fresh); loadErr != nil || fresh.Access == stale {
+			return fresh, errNoSession.Because(err)
+		}
+		return fresh, nil
+	})
+	*s = result.(session)
+	return err
 }
 
+// placeOfCookie is what a cookie is sealed for. It can be read in it.
 func placeOfCookie(name, whose string) string { return "console/cookies/" + name + "#" + whose }
 
 // setCookie seals a value into a cookie. Age 0 is until the browser is closed.

@@ -2,6 +2,8 @@ package console
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -81,19 +83,28 @@ func (v *visit) done(to string, n note) error {
 	if err != nil {
 		return err
 	}
-	if err := v.setCookie(v.w, noteCookie, placeOfCookie(noteCookie, v.session.reference), string(content), noteTime); err != nil {
+	if err := v.setCookie(v.w, noteCookie, v.placeOfNote(), string(content), noteTime); err != nil {
 		return err
 	}
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
 
+// placeOfNote binds a note to the session, whose reference it does not tell.
+func (v *visit) placeOfNote() string {
+	sum := sha256.Sum256([]byte(v.session.reference))
+	return placeOfCookie(noteCookie, hex.EncodeToString(sum[:]))
+}
+
+// byScript says that the script asks, which takes a part of the page and leaves the rest alone.
+func (v *visit) byScript() bool { return v.r.Header.Get("Sec-Fetch-Dest") == "empty" }
+
 func (v *visit) takeNote() *note {
-	if _, err := v.r.Cookie(noteCookie); err != nil || v.r.Header.Get("Sec-Fetch-Dest") == "empty" { // what a script asks for is not read yet
+	if _, err := v.r.Cookie(noteCookie); err != nil || v.byScript() {
 		return nil
 	}
 	dropCookie(v.w, noteCookie)
-	content, ok := v.cookie(v.r, noteCookie, placeOfCookie(noteCookie, v.session.reference))
+	content, ok := v.cookie(v.r, noteCookie, v.placeOfNote())
 	var n note
 	if !ok || json.Unmarshal([]byte(content), &n) != nil {
 		return nil
