@@ -87,7 +87,8 @@ func open(t *testing.T) *browser {
 	}
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true))
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-dev-shm-usage", true))
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(ctx)
@@ -104,7 +105,8 @@ func open(t *testing.T) *browser {
 func (b *browser) watch(_ context.Context, tab *chromedp.Target) error {
 	follow(b, tab, network.RequestWillBeSent, func(e network.EventRequestWillBeSent) string {
 		u, err := url.Parse(e.Request.URL)
-		if err != nil || u.Scheme == "data" || u.Scheme == "about" || u.Scheme+"://"+u.Host == b.info.API || u.Scheme+"://"+u.Host == b.info.Issuer {
+		if err != nil || u.Scheme == "data" || u.Scheme == "about" || u.Scheme+"://"+u.Host == b.info.API ||
+			u.Scheme+"://"+u.Host == b.info.Issuer {
 			return ""
 		}
 		return "a request to another origin: " + e.Request.URL

@@ -39,7 +39,8 @@ func (c conn) Invoke(ctx context.Context, method string, in, out any, _ ...grpc.
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
 	// Answers are not compressed: they go from one machine of ours to another.
-	client := connect.NewClient[[]byte, []byte](c.client, c.url+method, connect.WithCodec(binary{}), connect.WithAcceptCompression("gzip", nil, nil))
+	client := connect.NewClient[[]byte, []byte](c.client, c.url+method, connect.WithCodec(binary{}), connect.WithAcceptCompression("gzip",
+		nil, nil))
 	answer, err := client.CallUnary(ctx, connect.NewRequest(&body))
 	if err != nil {
 		return err

@@ -39,20 +39,23 @@ func BenchmarkPages(b *testing.B) {
 	last := fill(b, l, ids, events)
 	for _, path := range []string{
 		"/console/", "/console/targets", "/console/targets/" + string(ids[0]), "/console/executions", "/console/executions/new?q=user",
-		"/console/executions/edit?condition=event", "/console/deliveries", "/console/deliveries?state=dead", "/console/deliveries?type=order.created",
-		"/console/deliveries?target=" + string(ids[0]) + "&state=delivered", "/console/deliveries/" + string(last), "/console/explain?id=e-0", "/console/try",
+		"/console/executions/edit?condition=event", "/console/deliveries", "/console/deliveries?state=dead",
+		"/console/deliveries?type=order.created",
+		"/console/deliveries?target=" + string(ids[0]) + "&state=delivered", "/console/deliveries/" + string(last), "/console/explain?id=e-0",
+		"/console/try",
 	} {
 		name, _, _ := strings.Cut(strings.TrimPrefix(path, "/console"), "?")
-		b.Run(strings.NewReplacer(string(ids[0]), "ID", string(last), "ID").Replace(name)+" "+path[len("/console")+len(name):], func(b *testing.B) {
-			for b.Loop() {
-				if page := browser.Get(b, l.Info.API+path); page.Status != http.StatusOK {
-					b.Fatal(page.Status, page.Body)
+		b.Run(strings.NewReplacer(string(ids[0]), "ID", string(last), "ID").Replace(name)+" "+path[len("/console")+len(name):],
+			func(b *testing.B) {
+				for b.Loop() {
+					if page := browser.Get(b, l.Info.API+path); page.Status != http.StatusOK {
+						b.Fatal(page.Status, page.Body)
+					}
 				}
-			}
-			if took := b.Elapsed() / time.Duration(b.N); took > 50*time.Millisecond {
-				b.Errorf("%v for a page", took)
-			}
-		})
+				if took := b.Elapsed() / time.Duration(b.N); took > 50*time.Millisecond {
+					b.Errorf("%v for a page", took)
+				}
+			})
 	}
 }
 
@@ -71,13 +74,16 @@ func fill(b *testing.B, l *local.Local, targets []action.TargetID, events int) (
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	for i := range events {
 		at := now.Add(-time.Duration(events-i) * 3 * time.Second)
-		event := ledger.Event{Instance: action.DefaultInstance, ID: action.EventID(fmt.Sprint("e-", i)), Type: "order.created", Body: []byte(`{"n":1}`),
+		event := ledger.Event{Instance: action.DefaultInstance, ID: action.EventID(fmt.Sprint("e-", i)), Type: "order.created",
+			Body:    []byte(`{"n":1}`),
 			Targets: targets, Created: at, Expires: now.Add(240 * time.Hour)}
 		var all []action.Delivery
 		for k, target := range targets {
-			d := action.Delivery{ID: action.DeliveryOf(event.Key(), target), Instance: event.Instance, Event: event.Key(), Target: target, EventType: event.Type,
-				State: action.Delivered, Created: at, Changed: at, Expires: event.Expires,
-				Attempts: []action.Attempt{{Number: 1, Start: at, Took: time.Duration(k) * time.Millisecond, Status: 200, Outcome: action.Success, Answer: "ok"}}}
+			d := action.Delivery{ID: action.DeliveryOf(event.Key(), target), Instance: event.Instance, Event: event.Key(), Target: target,
+				EventType: event.Type,
+				State:     action.Delivered, Created: at, Changed: at, Expires: event.Expires,
+				Attempts: []action.Attempt{{Number: 1, Start: at, Took: time.Duration(k) * time.Millisecond, Status: 200, Outcome: action.Success,
+					Answer: "ok"}}}
 			if k%10 == 0 {
 				d.State, d.Attempts[0].Status, d.Attempts[0].Outcome, d.Attempts[0].Error = action.Dead, 500, action.Failed, action.ErrorStatus
 			}

@@ -62,7 +62,8 @@ func (s *series) figures() (share, median, slow string) {
 	if len(took) == 0 {
 		return "–", "–", "–"
 	}
-	return fmt.Sprintf("%.1f %%", 100*float64(failed)/float64(max(attempts, 1))), milliseconds(quantile(took, 0.5)), milliseconds(quantile(took, 0.95))
+	return fmt.Sprintf("%.1f %%", 100*float64(failed)/float64(max(attempts, 1))), milliseconds(quantile(took, 0.5)),
+		milliseconds(quantile(took, 0.95))
 }
 
 // quantile is that of values, which it sorts. There must be one.

@@ -54,7 +54,8 @@ func (f deliveriesForm) message(now time.Time) *calloutv1.DeliveryFilter {
 // query is the filter in a URL.
 func (f deliveriesForm) query() url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{"state": f.State, "target": f.Target, "type": f.Type, "text": f.Text, "since": f.Since, "held": f.Held} {
+	for name, value := range map[string]string{"state": f.State, "target": f.Target, "type": f.Type, "text": f.Text, "since": f.Since,
+		"held": f.Held} {
 		if value != "" {
 			q.Set(name, value)
 		}

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -88,10 +87,6 @@ type executionForm struct {
 	// Warning is what saving this would do, where somebody should think about it first.
 	Warning  string
 	Problems problems
-}
-
-func executionPath(condition string) string {
-	return root + "executions/edit?" + url.Values{"condition": {condition}}.Encode()
 }
 
 // parse reads the condition of the query.
@@ -233,7 +228,8 @@ func warning(c action.Condition, chosen []*actionv2.Target) string {
 		case c.Kind == action.Event:
 			return "While " + t.Name + " fails, the targets after it wait, for every event that no other execution takes."
 		default:
-			return "If " + t.Name + " fails, every call of every host is refused that no other execution takes: sign-ins and the way to mend this may be among them."
+			return "If " + t.Name + " fails, every call of every host is refused that no other execution takes: " +
+				"sign-ins and the way to mend this may be among them."
 		}
 	}
 	return ""

@@ -58,7 +58,8 @@ func textOf(err error) string {
 	return ""
 }
 
-// fail shows what went wrong and what to do about it; user is who has signed in, "" for nobody. Texts of our own errors are for the log; the API's are made for callers.
+// fail shows what went wrong and what to do about it; user is who has signed in, "" for nobody. Texts of our own errors are for the log;
+// the API's are made for callers.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, user string, err error) {
 	back := message{Link: root, Label: "To the overview"}
 	status := http.StatusInternalServerError
@@ -136,7 +137,8 @@ type problems map[string]string
 // known are refusals of the API, by a part of their text, and what a form says of them.
 var known = []struct{ part, field, text string }{
 	{"Errors.Target.AlreadyExists", "name", "Another target has this name."},
-	{"Errors.Target.DeniedURL", "endpoint", "Callout may not call this address: it is not a public one, and CALLOUT_EGRESS_ALLOW does not name it."},
+	{"Errors.Target.DeniedURL", "endpoint",
+		"Callout may not call this address: it is not a public one, and CALLOUT_EGRESS_ALLOW does not name it."},
 	{"Target is invalid", "name", "A target needs a name."},
 	{"Target has no timeout", "timeout", "Say how long to wait for an answer: more than 0 s."},
 	{"Target has an invalid URL", "endpoint", "This must be an http or https URL with a host and without credentials."},

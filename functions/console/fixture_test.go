@@ -1,16 +1,11 @@
 package console_test
 
 import (
-	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-
-	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 
 	"github.com/callout-dev/callout/emulator/local/localtest"
 )
@@ -20,18 +15,13 @@ type site struct {
 	t *testing.T
 	*localtest.Installation
 	*localtest.Browser
-	api *http.Client
 }
 
 // run runs a test in a bubble, as a user who has signed in.
 func run(t *testing.T, user string, test func(*site)) {
 	t.Helper()
 	localtest.Run(t, func(t *testing.T, i *localtest.Installation) {
-		c := clientcredentials.Config{
-			ClientID: i.Info.Clients["admin"].ID, ClientSecret: i.Info.Clients["admin"].Secret, TokenURL: i.Info.Issuer + "/oauth/v2/token",
-			Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
-		}
-		s := &site{t: t, Installation: i, Browser: localtest.NewBrowser(i.Client), api: c.Client(context.WithValue(t.Context(), oauth2.HTTPClient, i.Client))}
+		s := &site{t: t, Installation: i, Browser: localtest.NewBrowser(i.Client)}
 		if page := s.signIn(user, "/console/"); page.Status != http.StatusOK {
 			t.Fatalf("signed in: %d %s", page.Status, page.Body)
 		}
@@ -79,35 +69,11 @@ func (s *site) want(status int, page localtest.Page) localtest.Page {
 	return page
 }
 
-// call calls the API as an administrator.
-func (s *site) call(method, path string, body any) map[string]any {
-	s.t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(s.t.Context(), method, s.Info.API+path, strings.NewReader(string(text)))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/json")
-	response, err := s.api.Do(request)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if text, err = io.ReadAll(response.Body); err != nil || response.StatusCode/100 != 2 {
-		s.t.Fatalf("%s %s: %d %s %v", method, path, response.StatusCode, text, err)
-	}
-	answer := map[string]any{}
-	_ = json.Unmarshal(text, &answer)
-	return answer
-}
-
 // target makes a target by the form, and gives its id.
 func (s *site) target(name string, more ...string) string {
 	s.t.Helper()
-	fields := append(more, "name", name, "endpoint", "http://127.0.0.1:9000/hook", "timeout", "5s", "kind", "webhook", "payload", "json") // the first of a name counts
+	fields := append(more, "name", name, "endpoint", "http://127.0.0.1:9000/hook", "timeout", "5s", "kind", "webhook", "payload",
+		"json") // the first of a name counts
 	page := s.post(http.StatusOK, "/console/targets/new", fields...)
 	return strings.TrimPrefix(page.URL.Path, "/console/targets/")
 }

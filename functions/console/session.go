@@ -84,7 +84,8 @@ func (c *Console) load(ctx context.Context, s *session) error {
 	return json.Unmarshal([]byte(content), &s.Person)
 }
 
-// renew gets another token. Requests that come together get the one of the first: an issuer may take it for theft that a refresh token is used
+// renew gets another token. Requests that come together get the one of the first: an issuer may take it for theft that a refresh token is
+// used
 // twice. Another process may have been faster all the same, and what the issuer refuses then is there already.
 func (c *Console) renew(ctx context.Context, s *session) error {
 	stale := s.Access

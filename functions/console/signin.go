@@ -108,7 +108,8 @@ func (c *Console) end(r *http.Request) {
 // local is a path of the console: what was asked for if it is one, else where it begins.
 func local(to string) string {
 	u, err := url.Parse(to)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, root) || strings.ContainsAny(u.Path, "\\\x00") ||
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, root) || strings.ContainsAny(u.Path,
+		"\\\x00") ||
 		!strings.HasPrefix(path.Clean(u.Path)+"/", root) {
 		return root
 	}

@@ -44,20 +44,23 @@ func TestBeforeSignIn(t *testing.T) {
 				t.Errorf("%s: %d %s", path, page.Status, page.Body)
 			}
 			h := page.Header
-			for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin",
+			for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+				"Referrer-Policy":            "same-origin",
 				"Cross-Origin-Opener-Policy": "same-origin", "X-Frame-Options": "DENY", "Access-Control-Allow-Origin": ""} {
 				if h.Get(name) != want {
 					t.Errorf("%s: %s is %q, want %q", path, name, h.Get(name), want)
 				}
 			}
 			policy := h.Get("Content-Security-Policy")
-			for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} {
+			for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'",
+				"base-uri 'none'", "form-action 'self'"} {
 				if !strings.Contains(policy, part) || strings.Contains(policy, "unsafe") {
 					t.Errorf("%s: the policy is %q", path, policy)
 				}
 			}
 		}
-		if page := b.Post(t, i.Info.API+"/console/targets/new", url.Values{"name": {"x"}}); !isOut(page) || !strings.Contains(page.Body, "nothing was changed") {
+		if page := b.Post(t, i.Info.API+"/console/targets/new", url.Values{"name": {"x"}}); !isOut(page) || !strings.Contains(page.Body,
+			"nothing was changed") {
 			t.Errorf("a form without a session: %d %s", page.Status, page.Body)
 		}
 	})
@@ -141,7 +144,8 @@ func TestForeignSignIn(t *testing.T) {
 		t := s.t
 		b := localtest.NewBrowser(s.Installation.Client)
 		b.Get(t, s.Info.API+"/console/signin")
-		for name, query := range map[string]string{"no state": "code=x", "another state": "code=x&state=y", "a refusal": "error=access_denied&state=y", "nothing": ""} {
+		for name, query := range map[string]string{"no state": "code=x", "another state": "code=x&state=y",
+			"a refusal": "error=access_denied&state=y", "nothing": ""} {
 			if page := b.Get(t, s.Info.API+"/console/callback?"+query); page.Status == http.StatusOK && !strings.Contains(page.Body, "Begin again") {
 				t.Errorf("%s: %d %s", name, page.Status, page.Body)
 			}
@@ -159,7 +163,8 @@ func TestWhereASignInLeads(t *testing.T) {
 			{"/console/deliveries", "/console/deliveries"},
 			{"", "/console/"}, {"/", "/console/"}, {"/v1/events", "/console/"}, {"/console/../v1/events", "/console/"},
 			{"https://evil.example/console/", "/console/"}, {"//evil.example/console/", "/console/"}, {`/\evil.example/console/`, "/console/"},
-			{`/console/\evil.example`, "/console/"}, {"javascript:alert(1)", "/console/"}, {"console/", "/console/"}, {"/console/%2e%2e/%2e%2e/", "/console/"},
+			{`/console/\evil.example`, "/console/"}, {"javascript:alert(1)", "/console/"}, {"console/", "/console/"}, {"/console/%2e%2e/%2e%2e/",
+				"/console/"},
 		} {
 			b := localtest.NewBrowser(i.Client)
 			page := b.SignIn(t, i.Info.API, tt.to, "viewer", i.Info.Clients["viewer"].Secret)
@@ -209,7 +214,8 @@ func TestRights(t *testing.T) {
 		for _, path := range reads {
 			s.get(http.StatusOK, path)
 		}
-		s.has(s.post(http.StatusForbidden, "/console/targets/new", "name", "x", "endpoint", "http://127.0.0.1/", "timeout", "1s"), "You may not do that")
+		s.has(s.post(http.StatusForbidden, "/console/targets/new", "name", "x", "endpoint", "http://127.0.0.1/", "timeout", "1s"),
+			"You may not do that")
 		s.post(http.StatusForbidden, "/console/try/event", "type", "a.b", "payload", "{}")
 	})
 	localtest.Run(t, func(t *testing.T, i *localtest.Installation) {

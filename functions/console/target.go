@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -115,7 +116,7 @@ func rulesOf(d *calloutv1.TargetDelivery) rulesForm {
 func updateDelivery(v *visit) error {
 	f := rulesForm{Schedule: v.form("schedule"), Rate: v.form("rate"), Concurrency: v.form("concurrency"), Problems: problems{}}
 	request := &calloutv1.UpdateTargetDeliveryRequest{Id: v.id(), Schedule: &structpb.ListValue{}}
-	for wait := range strings.FieldsFuncSeq(f.Schedule, func(r rune) bool { return r == ' ' || r == ',' || r == '\n' || r == '\r' || r == '\t' }) {
+	for wait := range strings.FieldsFuncSeq(f.Schedule, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
 		request.Schedule.Values = append(request.Schedule.Values, structpb.NewStringValue(wait))
 	}
 	var ok bool

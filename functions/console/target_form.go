@@ -63,7 +63,8 @@ func createTarget(v *visit) error {
 	if len(f.Problems) == 0 {
 		made, err := v.actions().CreateTarget(v.ctx(), request)
 		if err == nil {
-			return v.done(targetPath(made.Id), note{Text: "The target is there. Its signing key verifies what it receives:", Secret: made.SigningKey})
+			return v.done(targetPath(made.Id), note{Text: "The target is there. Its signing key verifies what it receives:",
+				Secret: made.SigningKey})
 		}
 		var ok bool
 		if f.Problems, ok = refused(err, "name", "endpoint", "timeout"); !ok {
@@ -79,7 +80,8 @@ func editTarget(v *visit) error {
 		return err
 	}
 	t := found.Target
-	f := targetForm{ID: t.Id, Name: t.Name, Endpoint: t.Endpoint, Timeout: t.Timeout.AsDuration().String(), Kind: kindOfTarget(t), Interrupt: interrupts(t)}
+	f := targetForm{ID: t.Id, Name: t.Name, Endpoint: t.Endpoint, Timeout: t.Timeout.AsDuration().String(), Kind: kindOfTarget(t),
+		Interrupt: interrupts(t)}
 	for name, payload := range payloads {
 		if t.PayloadType == payload {
 			f.Payload = name
@@ -90,7 +92,8 @@ func editTarget(v *visit) error {
 
 func updateTarget(v *visit) error {
 	f := readForm(v)
-	request := &actionv2.UpdateTargetRequest{Id: f.ID, Name: &f.Name, Endpoint: &f.Endpoint, Timeout: f.timeout(), PayloadType: payloads[f.Payload]}
+	request := &actionv2.UpdateTargetRequest{Id: f.ID, Name: &f.Name, Endpoint: &f.Endpoint, Timeout: f.timeout(),
+		PayloadType: payloads[f.Payload]}
 	switch f.Kind {
 	case "call":
 		request.TargetType = &actionv2.UpdateTargetRequest_RestCall{RestCall: &actionv2.RESTCall{InterruptOnError: f.Interrupt}}

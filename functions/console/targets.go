@@ -60,7 +60,8 @@ func listTargets(v *visit) error {
 	}
 	if p.Search != "" {
 		request.Filters = []*actionv2.TargetSearchFilter{{Filter: &actionv2.TargetSearchFilter_TargetNameFilter{
-			TargetNameFilter: &actionv2.TargetNameFilter{TargetName: p.Search, Method: filterv2.TextFilterMethod_TEXT_FILTER_METHOD_CONTAINS_IGNORE_CASE},
+			TargetNameFilter: &actionv2.TargetNameFilter{TargetName: p.Search,
+				Method: filterv2.TextFilterMethod_TEXT_FILTER_METHOD_CONTAINS_IGNORE_CASE},
 		}}}
 	}
 	found, err := v.actions().ListTargets(v.ctx(), request)

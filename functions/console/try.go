@@ -61,7 +61,8 @@ func try(v *visit) error {
 // sendEvent publishes an event, and goes on to what becomes of it.
 func sendEvent(v *visit) error {
 	p := newTry()
-	p.Event = eventForm{Type: strings.TrimSpace(v.form("type")), ID: strings.TrimSpace(v.form("id")), Aggregate: v.form("aggregate"), Payload: v.form("payload")}
+	p.Event = eventForm{Type: strings.TrimSpace(v.form("type")), ID: strings.TrimSpace(v.form("id")), Aggregate: v.form("aggregate"),
+		Payload: v.form("payload")}
 	event := &calloutv1.Event{Id: p.Event.ID, EventType: p.Event.Type, AggregateId: p.Event.Aggregate, EventPayloadJson: p.Event.Payload}
 	sent, err := v.events().Publish(v.ctx(), &calloutv1.PublishRequest{Events: []*calloutv1.Event{event}})
 	if err == nil {
@@ -80,7 +81,8 @@ const hookTime = pageTime * 2 / 3
 // invokeHook calls the targets of a hook, and shows the message before and after. It changes nothing here, so that the answer is the page.
 func invokeHook(v *visit) error {
 	p := newTry()
-	p.Hook = hookForm{Kind: v.form("kind"), Name: strings.TrimSpace(v.form("name")), Payload: v.form("payload"), Response: v.form("response"), Problems: problems{}}
+	p.Hook = hookForm{Kind: v.form("kind"), Name: strings.TrimSpace(v.form("name")), Payload: v.form("payload"),
+		Response: v.form("response"), Problems: problems{}}
 	for name, text := range map[string]string{"payload": p.Hook.Payload, "response": p.Hook.Response} {
 		if (name == "payload" || p.Hook.Kind == "response") && !json.Valid([]byte(text)) {
 			p.Hook.Problems[name] = "This is not JSON."

@@ -69,8 +69,10 @@ func TestSignIn(t *testing.T) {
 					t.Fatal(err)
 				}
 				q := sent.Query()
-				if sent.Host != "issuer.test" || q.Get("client_id") != console || q.Get("redirect_uri") != redirect || q.Get("code_challenge_method") != "S256" ||
-					q.Get("code_challenge") == "" || q.Get("state") != attempt.State || q.Get("nonce") != attempt.Nonce || strings.Contains(there, attempt.Verifier) ||
+				if sent.Host != "issuer.test" || q.Get("client_id") != console || q.Get("redirect_uri") != redirect ||
+					q.Get("code_challenge_method") != "S256" ||
+					q.Get("code_challenge") == "" || q.Get("state") != attempt.State || q.Get("nonce") != attempt.Nonce || strings.Contains(there,
+					attempt.Verifier) ||
 					!strings.Contains(q.Get("scope"), "openid") || strings.Contains(q.Get("scope"), "offline_access") {
 					t.Errorf("sent to %s", there)
 				}
@@ -99,10 +101,12 @@ func TestSignIn(t *testing.T) {
 					}
 					return
 				}
-				if err != nil || who.Name != tt.want || who.Subject != "user-1" || who.Access != "a" || who.Refresh != "r" || time.Until(who.Expires) != time.Minute {
+				if err != nil || who.Name != tt.want || who.Subject != "user-1" || who.Access != "a" || who.Refresh != "r" ||
+					time.Until(who.Expires) != time.Minute {
 					t.Errorf("got %+v %v", who, err)
 				}
-				if asked.Get("code_verifier") != attempt.Verifier || asked.Get("code") != "c" || asked.Get("client_id") != console || asked.Has("client_secret") {
+				if asked.Get("code_verifier") != attempt.Verifier || asked.Get("code") != "c" || asked.Get("client_id") != console ||
+					asked.Has("client_secret") {
 					t.Errorf("asked for %v", asked)
 				}
 			})

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Browser goes through pages as a browser does that runs no scripts: it follows redirects and keeps cookies, those for https on loopback too.
+// Browser goes through pages as a browser does that runs no scripts: it follows redirects and keeps cookies, those for https on loopback
+// too.
 type Browser struct {
 	Client *http.Client
 	// Cookies are those of each host, by their names.
