@@ -206,10 +206,25 @@ func (b *browser) choose(selector string, n int) {
 	ask(b, chromedp.Evaluate[int](fmt.Sprintf("document.querySelector(%q).selectedIndex = %d", selector, n)))
 }
 
-// see waits until the page has a text.
+// see waits until the page has a text. It asks again and again by itself: a promise that waits in the page may be lost with what it waits for.
 func (b *browser) see(text string) {
 	b.t.Helper()
-	ask(b, chromedp.Poll[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text), chromedp.WithPollingInterval(50*time.Millisecond)))
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		has, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text)))
+		if has {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			b.keep("failure")
+			b.t.Fatalf("%q is not to be seen: %v", text, err)
+		}
+	}
 }
 
 // signIn goes through the issuer's page.
