@@ -124,6 +124,7 @@ var homes = []home{
 	{dependency: "golang.org/x/oauth2", in: []string{"shared/auth", "shared/env", "shared/hook"}},
 	{dependency: "github.com/caarlos0/env/v11", in: []string{"shared/env"}},
 	{dependency: "github.com/hashicorp/golang-lru/v2", in: []string{"functions/deliver", "shared/auth", "shared/api", "shared/store"}},
+	// Of metrics, others know the methods of telemetry.Metrics alone.
 	{dependency: "go.opentelemetry.io/otel", in: []string{"shared/telemetry"}, exceptions: map[string][]string{
 		// Who begins a span says of what kind it is, and what it is about.
 		"go.opentelemetry.io/otel/attribute": {"shared/call", "shared/host", "shared/queue"},

@@ -1,5 +1,6 @@
-// Package telemetry makes OpenTelemetry's spans, so that one trace shows an event or a hook from the host's call through the queue to the
-// target and back. Only who receives a call or a message needs a Telemetry; everything below continues the span of its context.
+// Package telemetry makes OpenTelemetry's spans and metrics. One trace shows an event or a hook from the host's call through the queue to the
+// target and back: only who receives a call or a message needs a Telemetry for it; everything below continues the span of its context. Whoever
+// counts or times something has a Metrics; names.go lists what there is.
 package telemetry
 
 import (
@@ -12,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -26,7 +26,7 @@ const scope = "github.com/callout-dev/callout"
 // overHTTP is the one form of OTLP that is spoken, and OpenTelemetry's default.
 const overHTTP = "http/protobuf"
 
-// flushTime bounds what a call, or the end of a process, waits for its spans to be sent.
+// flushTime bounds what a call, or the end of a process, waits for its spans or its metrics to be sent.
 const flushTime = time.Second
 
 // Telemetry is where spans begin. Nil begins none, and passes on the trace of who calls.
@@ -41,26 +41,34 @@ func New(provider *sdktrace.TracerProvider, flushes bool) *Telemetry {
 	return &Telemetry{provider: provider, flushes: flushes}
 }
 
-// Config is which of OpenTelemetry's own variables decide whether there are spans; its exporter reads the others.
+// Config is which of OpenTelemetry's own variables decide whether there are spans and metrics; its exporters read the others.
 type Config struct {
 	Disabled bool   `env:"OTEL_SDK_DISABLED"`
 	Exporter string `env:"OTEL_TRACES_EXPORTER"`
-	// Endpoint and TracesEndpoint name a collector.
-	Endpoint       string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
-	TracesEndpoint string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"`
-	Protocol       string `env:"OTEL_EXPORTER_OTLP_PROTOCOL"`
-	TracesProtocol string `env:"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"`
-	// Service is set where a process has a processor only while it answers: spans are sent before that then.
+	// MetricsExporter lists otlp, prometheus, both or none.
+	MetricsExporter string `env:"OTEL_METRICS_EXPORTER"`
+	// The endpoints name a collector.
+	Endpoint        string `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	TracesEndpoint  string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"`
+	MetricsEndpoint string `env:"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"`
+	Protocol        string `env:"OTEL_EXPORTER_OTLP_PROTOCOL"`
+	TracesProtocol  string `env:"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"`
+	MetricsProtocol string `env:"OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"`
+	// Interval is how often metrics are sent, in milliseconds; 0 is the default.
+	Interval int `env:"OTEL_METRIC_EXPORT_INTERVAL"`
+	// Service is set where a process has a processor only while it answers: spans and metrics are sent before that then.
 	Service string `env:"K_SERVICE"`
+	// Local is no variable: whoever is on this machine may scrape the metrics where MetricsExporter says nothing.
+	Local bool
 }
 
 // Open makes what the variables say: nil where they name nobody who wants the spans. Name and version are those of the service where
 // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES tell no others. Spans go by OTLP over HTTP.
 func Open(ctx context.Context, c Config, name, version string) (*Telemetry, error) {
-	if c.Disabled || c.Exporter == "none" || c.Exporter == "" && c.Endpoint == "" && c.TracesEndpoint == "" {
+	if c.Disabled || c.Exporter == exporterNone || c.Exporter == "" && c.Endpoint == "" && c.TracesEndpoint == "" {
 		return nil, nil
 	}
-	if c.Exporter != "" && c.Exporter != "otlp" {
+	if c.Exporter != "" && c.Exporter != exporterOTLP {
 		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER: must be otlp or none, not %q", c.Exporter)
 	}
 	if protocol := cmp.Or(c.TracesProtocol, c.Protocol, overHTTP); protocol != overHTTP {
@@ -70,10 +78,9 @@ func Open(ctx context.Context, c Config, name, version string) (*Telemetry, erro
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_*: %w", err)
 	}
-	about, err := resource.New(ctx, resource.WithAttributes(attribute.String("service.name", name), attribute.String("service.version", version)),
-		resource.WithFromEnv(), resource.WithTelemetrySDK())
+	about, err := describe(ctx, name, version)
 	if err != nil {
-		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
+		return nil, err
 	}
 	return New(sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about)), c.Service != ""), nil
 }
@@ -81,23 +88,23 @@ func Open(ctx context.Context, c Config, name, version string) (*Telemetry, erro
 // Close sends what is left. A collector that is away costs a second, and a word in the log.
 func (t *Telemetry) Close(log *slog.Logger) {
 	if t != nil {
-		send(context.Background(), t.provider.Shutdown, log)
+		send(context.Background(), "spans", t.provider.Shutdown, log)
 	}
 }
 
 // Flush sends the spans that have ended, where nothing happens after an answer; at the price of Close.
 func (t *Telemetry) Flush(ctx context.Context, log *slog.Logger) {
 	if t != nil && t.flushes {
-		send(ctx, t.provider.ForceFlush, log)
+		send(ctx, "spans", t.provider.ForceFlush, log)
 	}
 }
 
 // send goes on when the caller has gone, or the process stops.
-func send(ctx context.Context, spans func(context.Context) error, log *slog.Logger) {
+func send(ctx context.Context, what string, all func(context.Context) error, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	if err := spans(ctx); err != nil {
-		log.WarnContext(ctx, "spans not sent", logging.Err, err)
+	if err := all(ctx); err != nil {
+		log.WarnContext(ctx, what+" not sent", logging.Err, err)
 	}
 }
 
