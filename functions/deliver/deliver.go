@@ -38,6 +38,7 @@ type Deliverer struct {
 	Queue     *queue.Queue
 	Caller    call.Caller
 	LogBodies env.LogBodies
+	Metrics   *telemetry.Metrics
 	Log       *slog.Logger
 
 	gate *gate
@@ -176,6 +177,7 @@ func (d *Deliverer) conclude(ctx context.Context, j job, result call.Result) err
 	}
 	recorded, err := d.record(ctx, j, a, result.RetryAfter)
 	d.log(ctx, j, a, recorded.State, result.Cause, err)
+	d.count(ctx, j, a, recorded, err)
 	if err != nil {
 		return err
 	}
@@ -201,6 +203,14 @@ func (d *Deliverer) log(ctx context.Context, j job, a action.Attempt, state acti
 		attrs = append(attrs, slog.String(logging.Err, err.Error()))
 	}
 	d.Log.LogAttrs(ctx, level, "delivery attempted", attrs...)
+}
+
+// count notes an attempt, and the end of its delivery.
+func (d *Deliverer) count(ctx context.Context, j job, a action.Attempt, recorded action.Delivery, err error) {
+	d.Metrics.Attempt(ctx, j.target.Type, a)
+	if err == nil && recorded.State.Final() {
+		d.Metrics.Ended(ctx, j.target.Type, recorded)
+	}
 }
 
 // wake asks for a sweep when something is due before the scheduler would ask.

@@ -20,7 +20,8 @@ func Function() host.Function {
 		Needs:   []env.Need{env.Secrets, env.Push},
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			d := &Deliverer{
-				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Caller: c.Caller, LogBodies: c.Config.LogBodies, Log: c.Log, gate: newGate(), desk: make(desk, places),
+				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Caller: c.Caller, LogBodies: c.Config.LogBodies, Metrics: c.Metrics, Log: c.Log,
+				gate: newGate(), desk: make(desk, places),
 			}
 			return d.Handle, nil
 		},

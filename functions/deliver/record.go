@@ -62,8 +62,11 @@ func (d *Deliverer) giveUp(ctx context.Context, seen ledger.Version, reason stri
 		return err
 	}
 	d.Log.ErrorContext(ctx, "delivery given up", logging.Target, seen.Target, "reason", reason)
-	_, err = d.Ledger.Settle(ctx, seen, dead, d.held(ctx, seen.Instance), now)
-	return err
+	if _, err = d.Ledger.Settle(ctx, seen, dead, d.held(ctx, seen.Instance), now); err != nil {
+		return err
+	}
+	d.Metrics.Ended(ctx, "", dead)
+	return nil
 }
 
 // unreadable records a failed attempt for a target whose settings or keys cannot be read: ours to mend, and until then the schedule runs.
@@ -76,6 +79,7 @@ func (d *Deliverer) unreadable(ctx context.Context, seen ledger.Version, cause e
 	j := job{seen: seen, target: action.Target{ID: seen.Target}, event: event.ID, body: event.Body}
 	recorded, err := d.record(ctx, j, a, 0)
 	d.log(ctx, j, a, recorded.State, cause, err)
+	d.count(ctx, j, a, recorded, err)
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Dispatcher struct {
 	Queue  *queue.Queue
 	// KeepUnmatched is how long an event that matched nothing is kept; 0 means not at all.
 	KeepUnmatched time.Duration
+	Metrics       *telemetry.Metrics
 	Log           *slog.Logger
 }
 
@@ -48,6 +49,7 @@ func (d *Dispatcher) Handle(ctx context.Context, message queue.Message) error {
 	}
 	ctx = logging.With(ctx, slog.String(logging.Event, string(event.ID)))
 	if len(deliveries) == 0 && d.KeepUnmatched == 0 {
+		d.Metrics.Dispatched(ctx, message.Published, telemetry.Unmatched)
 		return nil
 	}
 	err = d.Ledger.Accept(ctx, event, deliveries, false)
@@ -57,8 +59,17 @@ func (d *Dispatcher) Handle(ctx context.Context, message queue.Message) error {
 	if err != nil {
 		return err
 	}
+	d.Metrics.Dispatched(ctx, message.Published, outcome(event))
 	d.Log.DebugContext(ctx, "event accepted", logging.Execution, event.Execution, "targets", len(event.Targets))
 	return d.publish(ctx, event, deliveries)
+}
+
+// outcome is the word for metrics.
+func outcome(e ledger.Event) string {
+	if e.Execution == "" {
+		return telemetry.Unmatched
+	}
+	return telemetry.Matched
 }
 
 // match finds whom the event is for, and makes what is to be recorded.

@@ -22,7 +22,7 @@ func Function() host.Function {
 		Needs:       []env.Need{env.Push},
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			d := &Dispatcher{
-				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, KeepUnmatched: c.Config.LogUnmatched, Log: c.Log,
+				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, KeepUnmatched: c.Config.LogUnmatched, Metrics: c.Metrics, Log: c.Log,
 			}
 			return d.Handle, nil
 		},

@@ -16,7 +16,7 @@ func operations(c *env.Clients) *Operations {
 	return &Operations{
 		Messages: api.NewMessages(c.Catalogues),
 		Engine: engine.Engine{
-			Routes: c.Routes, Caller: c.Caller, Queue: c.Queue.PublishAddressed, Headers: c.Config.ForwardHeaders, Log: c.Log,
+			Routes: c.Routes, Caller: c.Caller, Queue: c.Queue.PublishAddressed, Headers: c.Config.ForwardHeaders, Metrics: c.Metrics, Log: c.Log,
 		},
 	}
 }

@@ -21,7 +21,7 @@ func Function() host.Function {
 		Event: func(c *env.Clients) (host.EventFunc, error) {
 			s := &Sweeper{
 				Routes: c.Routes, Ledger: c.Ledger, Queue: c.Queue, Outbox: c.Store, Removals: c.Store, WebKeys: c.Store,
-				Stopping: c.Stopping, Log: c.Log,
+				Stopping: c.Stopping, Metrics: c.Metrics, Log: c.Log,
 			}
 			return s.Handle, nil
 		},

@@ -11,13 +11,16 @@ import (
 
 // shards brings back what is due in the lanes of the shards, and says whether more comes due until then.
 func (s *Sweeper) shards(ctx context.Context, until time.Time) (bool, error) {
-	more := false
+	more, oldest := false, time.Duration(0)
 	for shard := range max(s.Ledger.Rules().Shards, 1) {
 		lane := ledger.Lane(shard)
 		for {
 			due, err := s.Ledger.Due(ctx, lane, time.Now(), batch)
 			if err != nil {
 				return false, err
+			}
+			if len(due) > 0 {
+				oldest = max(oldest, time.Since(due[0].Due))
 			}
 			if err := s.bringBack(ctx, due); err != nil {
 				return false, err
@@ -32,6 +35,7 @@ func (s *Sweeper) shards(ctx context.Context, until time.Time) (bool, error) {
 		}
 		more = more || len(next) > 0
 	}
+	s.Metrics.SawRetries(oldest)
 	return more, nil
 }
 

@@ -38,37 +38,43 @@ func (s *Sweeper) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	oldest, valves := time.Duration(0), map[action.ValveState]int{}
 	for _, lane := range lanes {
-		if err := s.surveyLane(ctx, lane); err != nil {
+		oldest = max(oldest, time.Since(lane.Due)) // below 0 where all of it is released
+		state, err := s.surveyLane(ctx, lane.Name)
+		if err != nil {
 			return err
 		}
+		valves[state]++
 	}
+	s.Metrics.SawTargets(oldest, valves)
 	return nil
 }
 
-func (s *Sweeper) surveyLane(ctx context.Context, lane string) error {
+// surveyLane looks at the lane of a target, and says in which state its valve is then.
+func (s *Sweeper) surveyLane(ctx context.Context, lane string) (action.ValveState, error) {
 	instance, target, ok := ledger.TargetOfLane(lane)
 	if !ok {
 		s.Log.ErrorContext(ctx, "a lane of nobody", "lane", lane)
-		return nil
+		return "", nil
 	}
 	now := time.Now().UTC()
 	if err := s.expire(ctx, lane, now); err != nil {
-		return err
+		return "", err
 	}
 	valve, err := s.Ledger.Valve(ctx, instance, target)
 	if err != nil || valve.Shut() {
-		return err
+		return valve.State, err
 	}
 	limits, err := s.limits(ctx, valve.Valve)
 	if errs.Is(err, errs.NotFound) {
-		return s.Ledger.Remove(ctx, instance, target, now)
+		return action.ValveRemoved, s.Ledger.Remove(ctx, instance, target, now)
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, err = s.Ledger.AddValve(ctx, ledger.Draining(valve.Valve, action.HoldSlow, limits, now), now)
-	return err
+	return action.ValveDraining, err
 }
 
 // expire gives up what has lain in a lane until its time ended. A lane is in the order in which its deliveries were made.
@@ -159,10 +165,17 @@ func (s *Sweeper) bury(ctx context.Context, instance action.InstanceID, versions
 			alone = append(alone, c)
 			continue
 		}
-		if _, err := s.Ledger.Settle(ctx, c.Seen, c.Next, nil, now); anybody(err) != nil {
+		_, err := s.Ledger.Settle(ctx, c.Seen, c.Next, nil, now)
+		if anybody(err) != nil {
 			return err
 		}
+		if err == nil {
+			s.Metrics.Ended(ctx, "", c.Next)
+		}
 	}
-	_, err = s.Ledger.SaveAll(ctx, alone)
+	dead, err := s.Ledger.SaveAll(ctx, alone)
+	for _, d := range dead {
+		s.Metrics.Ended(ctx, "", d)
+	}
 	return err
 }

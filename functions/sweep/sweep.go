@@ -17,6 +17,7 @@ import (
 	"github.com/callout-dev/callout/shared/logging"
 	"github.com/callout-dev/callout/shared/queue"
 	"github.com/callout-dev/callout/shared/routing"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 const (
@@ -62,6 +63,7 @@ type Sweeper struct {
 	WebKeys  WebKeys
 	// Stopping ends a sweep that only waits; what comes due is for the next process then. Nil never does.
 	Stopping <-chan struct{}
+	Metrics  *telemetry.Metrics
 	Log      *slog.Logger
 
 	mu       sync.Mutex

@@ -19,6 +19,7 @@ import (
 	"github.com/callout-dev/callout/shared/call"
 	"github.com/callout-dev/callout/shared/errs"
 	"github.com/callout-dev/callout/shared/routing"
+	"github.com/callout-dev/callout/shared/telemetry"
 )
 
 // Routes finds whom a hook calls.
@@ -40,6 +41,8 @@ type Engine struct {
 	Queue func(ctx context.Context, to action.TargetID, event action.Occurrence) error
 	// Headers are those of a request's headers that targets see.
 	Headers Headers
+	// Metrics may be nil.
+	Metrics *telemetry.Metrics
 	Log     *slog.Logger
 }
 
@@ -83,6 +86,13 @@ const queueTime = 5 * time.Second
 // interrupting target's failure means to the caller, InvalidArgument for a malformed hook, or Unavailable where routes cannot be read; it
 // comes with the calls that were made.
 func (e *Engine) Run(ctx context.Context, h Hook) (Result, error) {
+	start := time.Now()
+	result, err := e.run(ctx, h)
+	e.Metrics.Hook(ctx, h.Kind, ending(result, err), time.Since(start))
+	return result, err
+}
+
+func (e *Engine) run(ctx context.Context, h Hook) (Result, error) {
 	if err := h.validate(); err != nil {
 		return Result{}, err
 	}

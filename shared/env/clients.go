@@ -79,6 +79,8 @@ type Clients struct {
 	Party *auth.Party
 	// Telemetry is where spans begin; nil begins none.
 	Telemetry *telemetry.Telemetry
+	// Metrics is where things are counted and timed; nil counts nothing.
+	Metrics *telemetry.Metrics
 	// Stopping is closed when the process begins to stop; nil never is.
 	Stopping <-chan struct{}
 
@@ -114,6 +116,9 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 		return err
 	}
 	if err := c.openFirestore(ctx, n.Firestore); err != nil {
+		return err
+	}
+	if err := c.openMetrics(ctx); err != nil {
 		return err
 	}
 	if err := c.openPubSub(ctx, n.PubSub); err != nil {
@@ -152,15 +157,24 @@ func (c *Clients) openTelemetry(ctx context.Context) (err error) {
 	if c.Telemetry != nil {
 		return nil
 	}
-	name := "callout"
-	if c.Config.Function != "" {
-		name += "-" + c.Config.Function
-	}
-	c.Telemetry, err = telemetry.Open(ctx, c.Config.Telemetry, name, Version)
+	c.Telemetry, err = telemetry.Open(ctx, c.Config.Telemetry, c.Config.service(), Version)
 	if c.Telemetry != nil {
 		c.closers = append(c.closers, func() error { c.Telemetry.Close(c.Log); return nil })
 	}
 	return err
+}
+
+// openMetrics makes what the configuration says, once there are routes to watch.
+func (c *Clients) openMetrics(ctx context.Context) (err error) {
+	c.Metrics, err = telemetry.OpenMetrics(ctx, c.Config.Telemetry, c.Config.service(), Version)
+	if err != nil || c.Metrics == nil {
+		return err
+	}
+	c.closers = append(c.closers, func() error { c.Metrics.Close(c.Log); return nil })
+	return c.Metrics.WatchRoutes(func() telemetry.Routes {
+		s := c.Routes.Status()
+		return telemetry.Routes{Known: !s.Looked.IsZero(), Age: s.Age, Stale: s.Stale}
+	})
 }
 
 func sealer(c Config) (store.Sealer, error) {

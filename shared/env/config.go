@@ -230,6 +230,14 @@ func (c Config) Database() string {
 	return "projects/" + c.Project + "/databases/" + c.DatabaseID
 }
 
+// service is what telemetry calls this process.
+func (c Config) service() string {
+	if c.Function == "" {
+		return "callout"
+	}
+	return "callout-" + c.Function
+}
+
 // services are the addresses of services that stand on this machine or beside it: no target may name them either.
 func (c Config) services() []netip.AddrPort {
 	var own []netip.AddrPort

@@ -27,6 +27,7 @@ func traced(c *env.Clients, next http.Handler) http.Handler {
 			}
 			span.End()
 			c.Telemetry.Flush(ctx, c.Log)
+			c.Metrics.Flush(ctx, c.Log)
 		}()
 		next.ServeHTTP(seen, r.WithContext(ctx))
 	})
@@ -40,6 +41,7 @@ func traceMessages(c *env.Clients, function string, next EventFunc) EventFunc {
 		err := next(ctx, m)
 		telemetry.End(span, err)
 		c.Telemetry.Flush(ctx, c.Log)
+		c.Metrics.Flush(ctx, c.Log)
 		return err
 	}
 }

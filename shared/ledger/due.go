@@ -51,21 +51,29 @@ func (l *Ledger) Underway(ctx context.Context, lane string, now time.Time, limit
 	return int(n), err
 }
 
+// OldestOfLane is a lane in which something lies, and when the first of it is due: what is released is due when its claim ends.
+type OldestOfLane struct {
+	Name string
+	Due  time.Time
+}
+
 // Lanes lists the lanes of targets in which something lies, at most limit of them. It steps from lane to lane, whatever each one holds.
-func (l *Ledger) Lanes(ctx context.Context, limit int) ([]string, error) {
-	var lanes []string
+func (l *Ledger) Lanes(ctx context.Context, limit int) ([]OldestOfLane, error) {
+	var lanes []OldestOfLane
 	from, op := "t", firestorepb.StructuredQuery_FieldFilter_GREATER_THAN_OR_EQUAL
 	for len(lanes) < limit {
 		query := dueQuery(where("lane", op, text(from)), where("lane", firestorepb.StructuredQuery_FieldFilter_LESS_THAN, text("u")))
 		query.OrderBy = []*firestorepb.StructuredQuery_Order{ascending("lane"), ascending("due")}
 		query.Limit = wrapperspb.Int32(1)
-		next := ""
-		err := l.query(ctx, "list lanes", query, func(doc *firestorepb.Document) { next = doc.GetFields()["lane"].GetStringValue() })
-		if err != nil || next == "" {
+		var next OldestOfLane
+		err := l.query(ctx, "list lanes", query, func(doc *firestorepb.Document) {
+			next = OldestOfLane{doc.GetFields()["lane"].GetStringValue(), doc.GetFields()["due"].GetTimestampValue().AsTime()}
+		})
+		if err != nil || next.Name == "" {
 			return lanes, err
 		}
 		lanes = append(lanes, next)
-		from, op = next, firestorepb.StructuredQuery_FieldFilter_GREATER_THAN
+		from, op = next.Name, firestorepb.StructuredQuery_FieldFilter_GREATER_THAN
 	}
 	return lanes, nil
 }

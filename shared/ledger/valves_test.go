@@ -129,7 +129,8 @@ func TestLanes(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		lanes, err := d.Lanes(t.Context(), 10)
-		if diff := cmp.Diff([]string{"tdefault/a", "tdefault/b"}, lanes); diff != "" || err != nil {
+		want := []ledger.OldestOfLane{{Name: "tdefault/a", Due: versions[0].Created}, {Name: "tdefault/b", Due: versions[1].Created}}
+		if diff := cmp.Diff(want, lanes); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
 		due, err := d.Due(t.Context(), "tdefault/a", time.Now(), 10)
