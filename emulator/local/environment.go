@@ -58,6 +58,7 @@ func (g *ground) environment(c Config) (env.Config, error) {
 	if err != nil {
 		return config, fmt.Errorf("configuration: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	config.Telemetry.Local = true
 	return config, nil
 }
 

@@ -26,7 +26,7 @@ const (
 	DrainTime = 10 * time.Second
 )
 
-// Routes splits one origin between functions, and adds the health checks. The handlers are made from c.
+// Routes splits one origin between functions, and adds the health checks, and the metrics where Prometheus may ask for them. The handlers are made from c.
 func Routes(c *env.Clients, functions []Function) (http.Handler, error) {
 	mux := http.NewServeMux()
 	for _, f := range functions {
@@ -37,6 +37,9 @@ func Routes(c *env.Clients, functions []Function) (http.Handler, error) {
 		for _, path := range f.Paths {
 			mux.Handle(path, handler)
 		}
+	}
+	if handler := c.Metrics.Handler(); handler != nil {
+		mux.Handle("GET /metrics", scraped(handler, c.Metrics.Local()))
 	}
 	mux.HandleFunc("GET /health", healthy)
 	mux.HandleFunc("GET /healthz", healthy)
