@@ -39,7 +39,8 @@ func TestMetrics(t *testing.T) {
 			w.execution("to."+name, w.target(name, "5s", true))
 		}
 		request := func(method, target string) {
-			w.api.must(t, 200, "PUT", "/v2/actions/executions", map[string]any{"condition": map[string]any{"request": map[string]any{"method": method}}, "targets": []string{target}})
+			condition := map[string]any{"request": map[string]any{"method": method}}
+			w.api.must(t, 200, "PUT", "/v2/actions/executions", map[string]any{"condition": condition, "targets": []string{target}})
 		}
 		request("/a.A/Good", w.sites["good"].target)
 		request("/a.A/Down", w.sites["down"].target)
@@ -52,13 +53,15 @@ func TestMetrics(t *testing.T) {
 		settle(20 * time.Second)
 		w.send("to.gone", "y") // held
 		for method, status := range map[string]int{"/a.A/Good": 200, "/a.A/None": 200, "/a.A/Down": 400} {
-			w.api.must(t, status, "POST", "/v1/hooks:invoke", map[string]any{"request": map[string]any{"fullMethod": method, "request": map[string]any{}}})
+			hook := map[string]any{"fullMethod": method, "request": map[string]any{}}
+			w.api.must(t, status, "POST", "/v1/hooks:invoke", map[string]any{"request": hook})
 		}
 		settle(2 * time.Minute)
 
 		families, text := scrape(t, i)
 		checkMetrics(t, families)
 		checkDashboard(t, families)
+		checkReadme(t, families)
 		for _, secret := range []string{"127.0.0.1", "default", "to.good", w.sites["down"].target} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is in the metrics", secret)
@@ -234,6 +237,35 @@ func checkDashboard(t *testing.T, families map[string]*dto.MetricFamily) {
 			if families[name] == nil {
 				t.Errorf("a variable asks for %s", name)
 			}
+		}
+	}
+}
+
+// checkReadme: its table has a line for each metric, with its labels.
+func checkReadme(t *testing.T, families map[string]*dto.MetricFamily) {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range families {
+		var labels []string
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				labels = append(labels, "`"+l.GetName()+"`")
+			}
+		}
+		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| `%s` \\| %s \\|([^|]*)\\|", name, strings.ToLower(f.GetType().String())))
+		line := row.FindStringSubmatch(string(text))
+		if line == nil {
+			t.Errorf("the README does not tell of %s, a %s", name, f.GetType())
+			continue
+		}
+		told := regexp.MustCompile("`[^`]+`").FindAllString(line[1], -1)
+		slices.Sort(told)
+		slices.Sort(labels)
+		if diff := cmp.Diff(told, slices.Compact(labels)); diff != "" {
+			t.Errorf("labels of %s (-README +metrics):\n%s", name, diff)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/callout-dev/callout/shared/telemetry"
 )
 
-// TestMetricsAreForWhomTheyAreFor: whoever asked for the endpoint is answered wherever it is, but through no proxy; where nobody asked, it is for
-// this machine alone.
+// TestMetricsAreForWhomTheyAreFor: where somebody wants the endpoint, it answers all but those who come through a proxy; else it is for this
+// machine alone.
 func TestMetricsAreForWhomTheyAreFor(t *testing.T) {
 	machine := telemetry.Config{Local: true}
 	wanted := telemetry.Config{MetricsExporter: "prometheus"}

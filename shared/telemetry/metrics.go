@@ -38,7 +38,8 @@ func NewMetrics(provider *sdkmetric.MeterProvider) (*Metrics, error) {
 	m := &Metrics{provider: provider, meter: provider.Meter(scope)}
 	var problems []error
 	histogram := func(name, about string) metric.Float64Histogram {
-		h, err := m.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(about), metric.WithExplicitBucketBoundaries(bounds...))
+		h, err := m.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(about),
+			metric.WithExplicitBucketBoundaries(bounds...))
 		problems = append(problems, err)
 		return h
 	}

@@ -38,7 +38,7 @@ func TestOpenMetrics(t *testing.T) {
 		"one for traces":           {config: telemetry.Config{TracesEndpoint: "http://c.test"}},
 		"a collector of one's own": {config: telemetry.Config{Local: true, Endpoint: "http://c.test"}, made: true, scraped: true, locals: true},
 		"Prometheus":               {config: telemetry.Config{MetricsExporter: "prometheus"}, made: true, scraped: true},
-		"and no collector":         {config: telemetry.Config{MetricsExporter: "prometheus", Endpoint: "http://c.test", Protocol: "grpc"}, made: true, scraped: true},
+		"and no collector":         {config: telemetry.Config{MetricsExporter: "prometheus", Endpoint: "http://c.test"}, made: true, scraped: true},
 		"both":                     {config: telemetry.Config{MetricsExporter: "otlp, prometheus"}, made: true, scraped: true},
 		"OTLP":                     {config: telemetry.Config{MetricsExporter: "otlp", Local: true}, made: true},
 		"none":                     {config: telemetry.Config{MetricsExporter: "none", Endpoint: "http://c.test", Local: true}},
@@ -135,7 +135,7 @@ func (c *counting) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation
 	return sdkmetric.DefaultAggregationSelector(k)
 }
 
-// TestFlushMetrics: where nothing happens after an answer, one call in ten seconds sends the metrics, and the end of the process what is left.
+// TestFlushMetrics: where nothing happens after an answer, one call in ten seconds sends the metrics, and the process's end what is left.
 func TestFlushMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		exporter := &counting{}

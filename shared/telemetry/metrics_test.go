@@ -130,7 +130,8 @@ func TestInstruments(t *testing.T) {
 			time.Sleep(3 * time.Minute)
 		}, nil},
 		"routes": {func(m *telemetry.Metrics) {
-			if err := m.WatchRoutes(func() telemetry.Routes { return telemetry.Routes{Known: true, Age: 1500 * time.Millisecond, Stale: 3} }); err != nil {
+			stands := telemetry.Routes{Known: true, Age: 1500 * time.Millisecond, Stale: 3}
+			if err := m.WatchRoutes(func() telemetry.Routes { return stands }); err != nil {
 				t.Error(err)
 			}
 		}, []string{

@@ -1,7 +1,7 @@
 package telemetry
 
-// The instruments. Their names are a promise: dashboards and alerts rest on them. Durations and ages are in seconds. Prometheus has "_" for ".",
-// the unit at the end of a name, and "_total" at the end of a counter's: callout_hook_duration_seconds.
+// The instruments. Their names are a promise: dashboards and alerts rest on them. Durations and ages are in seconds. Prometheus has "_" for
+// ".", the unit at the end of a name, and "_total" at the end of a counter's: callout_hook_duration_seconds.
 const (
 	// HookDuration is how long a hook took, its targets included, by Condition and Outcome (one of the Hook words): a histogram.
 	HookDuration = "callout.hook.duration"
@@ -67,6 +67,6 @@ const (
 	LaneTarget = "target" // what a target's valve holds
 )
 
-// bounds are those of the histograms' buckets, in seconds: from a hook on the same machine to a delivery after an hour of retries. A target may
-// be waited for 270 s.
+// bounds are those of the histograms' buckets, in seconds: from a hook on the same machine to a delivery after an hour of retries. A target
+// may be waited for 270 s.
 var bounds = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}

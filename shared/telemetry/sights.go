@@ -44,8 +44,8 @@ func (m *Metrics) SawRetries(oldest time.Duration) {
 	m.sights.retry = age{max(oldest, 0), time.Now()}
 }
 
-// SawTargets notes how long the oldest of the deliveries has been held that wait for their targets, 0 if none is, and how many such targets there
-// are by the state of their valves.
+// SawTargets notes how long the oldest of the deliveries has been held that wait for their targets, 0 if none is, and how many such targets
+// there are by the state of their valves.
 func (m *Metrics) SawTargets(oldest time.Duration, valves map[action.ValveState]int) {
 	if m == nil {
 		return
@@ -57,8 +57,10 @@ func (m *Metrics) SawTargets(oldest time.Duration, valves map[action.ValveState]
 
 // watchSights makes the gauges of what a sweeper saw.
 func (m *Metrics) watchSights() error {
-	ages, err := m.meter.Float64ObservableGauge(QueueAge, metric.WithUnit("s"), metric.WithDescription("How long the oldest delivery has been due."))
-	valves, valvesErr := m.meter.Int64ObservableGauge(Valves, metric.WithUnit("{target}"), metric.WithDescription("Targets for which something is held."))
+	ages, err := m.meter.Float64ObservableGauge(QueueAge, metric.WithUnit("s"),
+		metric.WithDescription("How long the oldest delivery has been due."))
+	valves, valvesErr := m.meter.Int64ObservableGauge(Valves, metric.WithUnit("{target}"),
+		metric.WithDescription("Targets for which something is held."))
 	if err := errors.Join(err, valvesErr); err != nil {
 		return err
 	}
@@ -92,8 +94,10 @@ type Routes struct {
 
 // WatchRoutes makes the instruments of routes; now tells how they stand, and is asked whenever somebody wants to know.
 func (m *Metrics) WatchRoutes(now func() Routes) error {
-	age, err := m.meter.Float64ObservableGauge(RoutesAge, metric.WithUnit("s"), metric.WithDescription("How long ago changes of routes were last learnt."))
-	stale, staleErr := m.meter.Int64ObservableCounter(RoutesStale, metric.WithUnit("{answer}"), metric.WithDescription("Answers from routes that were too old."))
+	age, err := m.meter.Float64ObservableGauge(RoutesAge, metric.WithUnit("s"),
+		metric.WithDescription("How long ago changes of routes were last learnt."))
+	stale, staleErr := m.meter.Int64ObservableCounter(RoutesStale, metric.WithUnit("{answer}"),
+		metric.WithDescription("Answers from routes that were too old."))
 	if err := errors.Join(err, staleErr); err != nil {
 		return err
 	}

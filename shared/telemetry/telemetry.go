@@ -1,6 +1,6 @@
 // Package telemetry makes OpenTelemetry's spans and metrics. One trace shows an event or a hook from the host's call through the queue to the
-// target and back: only who receives a call or a message needs a Telemetry for it; everything below continues the span of its context. Whoever
-// counts or times something has a Metrics; names.go lists what there is.
+// target and back: only who receives a call or a message needs a Telemetry for it; everything below continues the span of its context.
+// Whoever counts or times something has a Metrics; names.go lists what there is.
 package telemetry
 
 import (
