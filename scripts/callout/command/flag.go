@@ -14,36 +14,13 @@ type flags struct {
 	data, api, issuer, client, clientID, clientSecret, serviceAccount, token string
 }
 
-// settle completes the flags with the environment and local.json. What a flag says about who is calling makes the environment's word on
-// that count for nothing.
+// settle completes the flags with the environment and local.json.
 func (a *app) settle(withoutAPI bool) (access.Settings, error) {
 	f := a.flags
-	c := access.Choice{Data: f.data, API: f.api, Issuer: f.issuer, Client: f.client, ClientID: f.clientID, ClientSecret: f.clientSecret,
-		ServiceAccount: f.serviceAccount, Token: f.token, WithoutAPI: withoutAPI}
-	if c.Data == "" {
-		c.Data = a.Getenv("CALLOUT_DATA")
-	}
-	if c.Data == "" {
-		c.Data = ".callout"
-	}
-	ways := 0
-	for _, said := range []bool{c.Token != "", c.ServiceAccount != "", c.ClientID != "" || c.ClientSecret != "", c.Client != ""} {
-		if said {
-			ways++
-		}
-	}
-	switch {
-	case ways > 1:
-		return access.Settings{}, usageErrorf("--token, --service-account, --client-id and --client say who is calling: give one of them")
-	case ways == 0:
-		c.Token, c.ClientID, c.ClientSecret = a.Getenv("CALLOUT_TOKEN"), a.Getenv("CALLOUT_CLIENT_ID"), a.Getenv("CALLOUT_CLIENT_SECRET")
-	case c.ClientID != "" && c.ClientSecret == "":
-		c.ClientSecret = a.Getenv("CALLOUT_CLIENT_SECRET")
-	case c.ClientSecret != "" && c.ClientID == "":
-		c.ClientID = a.Getenv("CALLOUT_CLIENT_ID")
-	}
-	if c.Client == "" {
-		c.Client = "admin"
+	c, err := access.Choice{Data: f.data, API: f.api, Issuer: f.issuer, Client: f.client, ClientID: f.clientID, ClientSecret: f.clientSecret,
+		ServiceAccount: f.serviceAccount, Token: f.token, WithoutAPI: withoutAPI}.Complete(a.Getenv)
+	if err != nil {
+		return access.Settings{}, err
 	}
 	return c.Settle()
 }
