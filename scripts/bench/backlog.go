@@ -35,7 +35,10 @@ func (b *bench) measureBacklog(ctx context.Context, round int) error {
 	if err != nil {
 		return err
 	}
-	if err := b.client.execute(ctx, sibling, hung, retried); err != nil {
+	if err := b.client.execute(context.WithoutCancel(ctx), eventCondition(sibling), hung, retried); err != nil {
+		return err
+	}
+	if err := b.client.seen(ctx); err != nil {
 		return err
 	}
 	if err := b.lateness(ctx, "beside a healthy target", path); err != nil {

@@ -13,6 +13,8 @@ const (
 	happened = "bench.happened"
 	// goodTimeout is how long targets in good standing are waited for.
 	goodTimeout = 10 * time.Second
+	// meetTime bounds the wait for the first event.
+	meetTime = 30 * time.Second
 )
 
 // bench measures one installation.
@@ -21,32 +23,70 @@ type bench struct {
 	client   *client
 	receiver *receiver
 	good     target // gets the events of the type happened
-	bare     *bare
+	bare     *bare  // nil where the installation's own services are out of reach
 	report   report
 	out      io.Writer
 	notes    io.Writer // how far it is
 }
 
-// newBench makes the target of the events, and the topic of the bare loop. Close removes all that was made.
+// newBench makes the target of the events and waits until it is reached, and the topic of the bare loop. Close removes all that was made.
 func newBench(ctx context.Context, p plan, c *client, r *receiver, out, notes io.Writer) (*bench, error) {
 	b := &bench{plan: p, client: c, receiver: r, out: out, notes: notes}
-	var err error
-	if b.good, err = c.route(ctx, happened, r.url("/good"), goodTimeout); err != nil {
-		return nil, err
+	if err := b.prepare(ctx); err != nil {
+		return nil, errors.Join(err, b.close(ctx))
 	}
-	g, err := openGround(ctx, c.installation)
-	if err != nil {
-		return nil, errors.Join(err, c.forget(ctx))
-	}
-	b.bare = newBare(p, g, r, b.good.key)
 	return b, nil
+}
+
+func (b *bench) prepare(ctx context.Context) error {
+	if b.plan.has(partLedger) && !b.client.reachable() {
+		return errors.New("the part ledger writes into Firestore itself: it needs -data of a running emulator, or none of -data and -api")
+	}
+	var err error
+	if b.good, err = b.client.route(ctx, happened, b.receiver.url("/good"), goodTimeout); err != nil {
+		return err
+	}
+	if err := b.meet(ctx); err != nil {
+		return err
+	}
+	if !b.client.reachable() {
+		return nil
+	}
+	g, err := openGround(ctx, b.client.ports)
+	if err != nil {
+		return err
+	}
+	b.bare = newBare(b.plan, g, b.receiver, b.good.key)
+	return nil
+}
+
+// meet sends an event and waits for it: what is wrong on the way is told before anything is measured.
+func (b *bench) meet(ctx context.Context) error {
+	if err := b.client.seen(ctx); err != nil {
+		return err
+	}
+	meeting, cancel := context.WithTimeout(ctx, meetTime)
+	defer cancel()
+	events := newEvents(1, always(happened))
+	if err := b.client.publish(meeting, b.plan.payload, events...); err != nil {
+		return fmt.Errorf("publish the first event: %w", err)
+	}
+	if _, err := b.receiver.wait(meeting, events); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("the first event did not come to %s in %s: can the installation reach that URL, and does it lead to this program? "+
+			"What its attempts met is in the installation's log: callout event explain %s", b.receiver.base, meetTime, events[0].id)
+	}
+	return ctx.Err()
 }
 
 // close gives up at a time, whatever became of ctx.
 func (b *bench) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	return errors.Join(b.client.forget(ctx), b.bare.ground.close(ctx))
+	err := b.client.forget(ctx)
+	if b.bare != nil {
+		err = errors.Join(err, b.bare.ground.close(ctx))
+	}
+	return err
 }
 
 // measure runs all rounds of the chosen parts and prints medians and ranges.
@@ -56,8 +96,8 @@ func (b *bench) measure(ctx context.Context) error {
 		part string
 		run  func(ctx context.Context, round int) error
 	}{
-		{partLatency, b.measureLatency}, {partThroughput, b.measureThroughput}, {partSpread, b.measureSpread}, {partNeighbour, b.measureNeighbour},
-		{partBacklog, b.measureBacklog},
+		{partLatency, b.measureLatency}, {partThroughput, b.measureThroughput}, {partHooks, b.measureHooks}, {partSpread, b.measureSpread},
+		{partNeighbour, b.measureNeighbour}, {partBacklog, b.measureBacklog},
 	}
 	for round := range b.plan.rounds {
 		for _, s := range steps {
@@ -88,7 +128,12 @@ func (b *bench) introduce() {
 	if p.has(partThroughput) || p.has(partSpread) || p.has(partLedger) {
 		fmt.Fprintf(b.out, "throughput: %d events in batches of %d from %d senders, from the first publish to the last arrival\n", p.events, p.batch, p.senders)
 	}
-	if p.has(partLatency) || p.has(partThroughput) {
+	if p.has(partHooks) {
+		fmt.Fprintf(b.out, "hooks: %d/s for %s, each counted from when it was to be asked to its answer, failures too\n", p.rate, p.latencyTime)
+	}
+	if b.bare == nil {
+		fmt.Fprintln(b.out, "bare POSTs and bare loops: skipped, the installation's own Firestore and Pub/Sub are out of reach. Compare with runs of the same place only")
+	} else if p.has(partLatency) || p.has(partThroughput) {
 		fmt.Fprintln(b.out, "bare loop: publish, commit, commit, signed POST, one after the other and each on the disk; it reaches Firestore and Pub/Sub over\n"+
 			"  loopback TCP, where the functions of the same process need no connection")
 	}
@@ -102,21 +147,26 @@ func (b *bench) introduce() {
 }
 
 func (b *bench) measureLatency(ctx context.Context, _ int) error {
-	posts, err := b.bare.latency(ctx, b.bare.post)
-	if err != nil {
-		return fmt.Errorf("bare posts: %w", err)
-	}
-	loops, err := b.bare.latency(ctx, b.bare.loop)
-	if err != nil {
-		return fmt.Errorf("bare loop: %w", err)
+	var posts, loops []time.Duration
+	var err error
+	if b.bare != nil {
+		if posts, err = b.bare.latency(ctx, b.bare.post); err != nil {
+			return fmt.Errorf("bare posts: %w", err)
+		}
+		if loops, err = b.bare.latency(ctx, b.bare.loop); err != nil {
+			return fmt.Errorf("bare loop: %w", err)
+		}
 	}
 	events, err := b.latency(ctx, happened, b.plan.rate, b.plan.latencyTime)
 	if err != nil {
 		return err
 	}
+	event50, event99 := b.report.addLatency("publish to delivery", events)
+	if b.bare == nil {
+		return nil
+	}
 	post50, _ := b.report.addLatency("bare signed POST", posts)
 	loop50, loop99 := b.report.addLatency("bare publish, commit, commit, POST", loops)
-	event50, event99 := b.report.addLatency("publish to delivery", events)
 	b.report.add("p50: publish to delivery / bare POST", "x", event50/post50)
 	b.report.add("p50: publish to delivery / bare loop", "x", event50/loop50)
 	b.report.add("p99: publish to delivery / bare loop", "x", event99/loop99)
@@ -124,21 +174,26 @@ func (b *bench) measureLatency(ctx context.Context, _ int) error {
 }
 
 func (b *bench) measureThroughput(ctx context.Context, _ int) error {
-	posts, err := b.bare.rate(ctx, b.bare.post)
-	if err != nil {
-		return fmt.Errorf("bare posts: %w", err)
-	}
-	loops, err := b.bare.rate(ctx, b.bare.loop)
-	if err != nil {
-		return fmt.Errorf("bare loop: %w", err)
+	var posts, loops float64
+	var err error
+	if b.bare != nil {
+		if posts, err = b.bare.rate(ctx, b.bare.post); err != nil {
+			return fmt.Errorf("bare posts: %w", err)
+		}
+		if loops, err = b.bare.rate(ctx, b.bare.loop); err != nil {
+			return fmt.Errorf("bare loop: %w", err)
+		}
 	}
 	events, err := b.throughput(ctx, always(happened))
 	if err != nil {
 		return err
 	}
+	b.report.add("events a second, publish to delivery", "/s", events)
+	if b.bare == nil {
+		return nil
+	}
 	b.report.add("bare signed POSTs a second", "/s", posts)
 	b.report.add("bare loops a second", "/s", loops)
-	b.report.add("events a second, publish to delivery", "/s", events)
 	b.report.add("a second: events / bare POSTs", "x", events/posts)
 	b.report.add("a second: events / bare loops", "x", events/loops)
 	return nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -32,11 +33,12 @@ func running(t testing.TB, p plan, out io.Writer) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close(context.Background()) })
-	c, err := connect(t.Context(), data)
+	at := place{data: data, listen: free}
+	c, err := connect(t.Context(), at, os.Getenv, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newReceiver()
+	r, err := listen(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +63,7 @@ func TestMeasure(t *testing.T) {
 	}{
 		{partLatency, []string{"bare signed POST, p50", "bare publish, commit, commit, POST, p99", "publish to delivery, p99", "publish to delivery / bare loop", "loopback TCP"}},
 		{partThroughput, []string{"bare loops a second", "events a second", "events / bare POSTs", "events / bare loops"}},
+		{partHooks, []string{"bare signed POST beside hooks, p50", "hook, p50", "hook, p99", "hook, longest", "hooks that failed, of 10", "hook / bare POST"}},
 		{partSpread, []string{"events a second to 20 targets", "spread / one target"}},
 		{partNeighbour, []string{
 			"one fails at once: control, p99", "hangs to its 5 s timeout: p99 / control", "hangs to its 5 s timeout: p99 of a tenth / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",

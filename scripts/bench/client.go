@@ -3,70 +3,96 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
-	"golang.org/x/oauth2/clientcredentials"
 	"golang.org/x/sync/errgroup"
 )
 
-// installation is what local.json says of one.
-type installation struct {
-	API       string `json:"api"`
-	Issuer    string `json:"issuer"`
+// changeTime is when all processes of an installation have seen a change.
+const changeTime = 2500 * time.Millisecond
+
+// ports are those of an installation's Firestore and Pub/Sub as local.json names them; empty: out of reach.
+type ports struct {
 	Firestore string `json:"firestore"`
 	PubSub    string `json:"pubsub"`
 	Project   string `json:"project"`
-	Clients   map[string]struct {
-		ID     string `json:"id"`
-		Secret string `json:"secret"`
-	} `json:"clients"`
 }
+
+// reachable says whether the installation's services can be called.
+func (p ports) reachable() bool { return p.Firestore != "" && p.PubSub != "" }
 
 // client calls the API of an installation.
 type client struct {
-	installation
+	ports
+	api  string // without a slash at its end
 	http *http.Client
+	far  bool // it may have many processes
 
-	mu   sync.Mutex
-	made map[string]target // by id: what forget removes
+	mu         sync.Mutex // guards what forget removes
+	targets    []target
+	conditions map[string]bool
 }
 
 // target is one that the client made.
 type target struct {
-	id, key, kind string // key signs what it gets; kind is the event type of the one execution that calls it
+	id, key string // key signs what it gets
 }
 
-// connect reads local.json in the data folder.
-func connect(ctx context.Context, data string) (*client, error) {
-	text, err := os.ReadFile(filepath.Join(data, "local.json"))
+// connect gets a token, so that it is told here where there is none. Network is nil but in tests.
+func connect(ctx context.Context, at place, getenv func(string) string, network http.RoundTripper) (*client, error) {
+	settings, err := at.settings(getenv)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{made: map[string]target{}}
-	if err := json.Unmarshal(text, &c.installation); err != nil {
-		return nil, fmt.Errorf("local.json: %w", err)
+	c := &client{api: settings.API, far: at.api != "", conditions: map[string]bool{}}
+	if !c.far {
+		if c.ports, err = readPorts(at.data); err != nil {
+			return nil, err
+		}
 	}
-	grant := clientcredentials.Config{
-		ClientID: c.Clients["admin"].ID, ClientSecret: c.Clients["admin"].Secret, TokenURL: c.Issuer + "/oauth/v2/token",
-		Scopes: []string{"openid", "urn:zitadel:iam:org:project:id:zitadel:aud"},
+	if network == nil {
+		network = &http.Transport{Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 64}
 	}
-	base := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 60 * time.Second}
-	c.http = grant.Client(context.WithValue(ctx, oauth2.HTTPClient, base))
+	// What was made is removed with a token too, after ctx has ended.
+	tokens, err := settings.TokenSource(context.WithoutCancel(ctx), &http.Client{Transport: network, Timeout: 30 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tokens.Token(); err != nil {
+		return nil, err
+	}
+	c.http = &http.Client{Transport: &oauth2.Transport{Source: tokens, Base: network}, Timeout: 60 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return c, nil
+}
+
+// readPorts reads local.json in the data folder.
+func readPorts(data string) (p ports, err error) {
+	text, err := os.ReadFile(filepath.Join(data, "local.json"))
+	if err != nil {
+		return p, err
+	}
+	if err := json.Unmarshal(text, &p); err != nil {
+		return p, fmt.Errorf("local.json: %w", err)
+	}
+	return p, nil
 }
 
 // send makes a call and decodes its answer into a pointer, or nowhere if that is nil.
 func (c *client) send(ctx context.Context, method, path, body string, answer any) error {
-	request, err := http.NewRequestWithContext(ctx, method, c.API+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, c.api+path, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -81,7 +107,7 @@ func (c *client) send(ctx context.Context, method, path, body string, answer any
 		return err
 	}
 	if response.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %s: %s", method, path, response.Status, text)
+		return fmt.Errorf("%s %s: %s: %.500s%s", method, path, response.Status, text, adviceFor(response.StatusCode, string(text)))
 	}
 	if answer == nil {
 		return nil
@@ -91,45 +117,88 @@ func (c *client) send(ctx context.Context, method, path, body string, answer any
 
 // route makes a target and the execution that calls it, and nothing else, for events of a type.
 func (c *client) route(ctx context.Context, kind, endpoint string, timeout time.Duration) (target, error) {
+	t, err := c.make(ctx, "restWebhook", endpoint, timeout)
+	if err != nil {
+		return t, err
+	}
+	return t, c.execute(context.WithoutCancel(ctx), eventCondition(kind), t)
+}
+
+func eventCondition(kind string) string { return fmt.Sprintf(`{"event":{"event":%q}}`, kind) }
+
+// make makes a target of a kind. It does not end with ctx once it is under way: a target that nobody knows of could not be removed.
+func (c *client) make(ctx context.Context, kind, endpoint string, timeout time.Duration) (target, error) {
+	if err := ctx.Err(); err != nil {
+		return target{}, err
+	}
 	var made struct {
 		ID         string `json:"id"`
 		SigningKey string `json:"signingKey"`
 	}
-	err := c.send(ctx, http.MethodPost, "/v2/actions/targets",
-		fmt.Sprintf(`{"name":"bench %d","restWebhook":{},"timeout":"%ds","endpoint":%q}`, time.Now().UnixNano(), int(timeout.Seconds()), endpoint), &made)
+	err := c.send(context.WithoutCancel(ctx), http.MethodPost, "/v2/actions/targets",
+		fmt.Sprintf(`{"name":"bench %s",%q:{},"timeout":"%ds","endpoint":%q}`, newKey(), kind, int(timeout.Seconds()), endpoint), &made)
 	if err != nil {
 		return target{}, err
 	}
-	t := target{id: made.ID, key: made.SigningKey, kind: kind}
+	t := target{id: made.ID, key: made.SigningKey}
 	c.mu.Lock()
-	c.made[t.id] = t
-	c.mu.Unlock()
-	return t, c.execute(ctx, kind, t)
+	defer c.mu.Unlock()
+	c.targets = append(c.targets, t)
+	return t, nil
 }
 
-// execute says which targets get events of a type.
-func (c *client) execute(ctx context.Context, kind string, targets ...target) error {
+// execute says which targets a condition calls. Who makes one lets it end, as make does: it could take effect after it was removed.
+func (c *client) execute(ctx context.Context, condition string, targets ...target) error {
 	ids := make([]string, len(targets))
 	for i, t := range targets {
 		ids[i] = strconv.Quote(t.id)
 	}
-	return c.send(ctx, http.MethodPut, "/v2/actions/executions",
-		fmt.Sprintf(`{"condition":{"event":{"event":%q}},"targets":[%s]}`, kind, strings.Join(ids, ",")), nil)
+	c.mu.Lock()
+	c.conditions[condition] = true
+	c.mu.Unlock()
+	return c.send(ctx, http.MethodPut, "/v2/actions/executions", fmt.Sprintf(`{"condition":%s,"targets":[%s]}`, condition, strings.Join(ids, ",")), nil)
 }
 
-// forget removes all that route made: an installation that goes on is left as it was, but for its log.
-func (c *client) forget(ctx context.Context) error {
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(8)
-	for _, t := range c.made {
-		group.Go(func() error {
-			if err := c.execute(groupCtx, t.kind); err != nil {
-				return err
-			}
-			return c.send(groupCtx, http.MethodDelete, "/v2/actions/targets/"+t.id, "", nil)
-		})
+// seen returns when all processes of the installation know what was changed.
+func (c *client) seen(ctx context.Context) error {
+	if !c.far {
+		return nil // it is the one process that changed it
 	}
-	return group.Wait()
+	timer := time.NewTimer(changeTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// forget removes all that was made: an installation that goes on is left as it was, but for its log. What cannot be removed does not keep
+// the rest, and the error names it.
+func (c *client) forget(ctx context.Context) error {
+	var conditions, targets errgroup.Group
+	conditions.SetLimit(8)
+	targets.SetLimit(8)
+	var mu sync.Mutex
+	var left []error
+	note := func(err error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			left = append(left, fmt.Errorf("left behind: %w", err))
+		}
+		return nil
+	}
+	for _, condition := range slices.Collect(maps.Keys(c.conditions)) {
+		conditions.Go(func() error { return note(c.execute(ctx, condition)) })
+	}
+	_ = conditions.Wait() // both note their errors
+	for _, t := range c.targets {
+		targets.Go(func() error { return note(c.send(ctx, http.MethodDelete, "/v2/actions/targets/"+t.id, "", nil)) })
+	}
+	_ = targets.Wait()
+	return errors.Join(left...)
 }
 
 // pause holds all that is still to be delivered to a target.

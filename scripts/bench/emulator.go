@@ -34,6 +34,7 @@ func startEmulator(ctx context.Context) (*emulator, error) {
 	e.cmd = exec.Command(binary, "-data", e.data, "-listen", free, "-firestore", free, "-pubsub", free, "-issuer", free)
 	e.cmd.Env = append(os.Environ(), "CALLOUT_LOG_LEVEL=ERROR")
 	e.cmd.Stderr = os.Stderr
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what interrupts this program is not to end the emulator before what was made is removed
 	if err := e.cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}

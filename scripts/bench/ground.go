@@ -27,10 +27,7 @@ type ground struct {
 }
 
 // openGround connects, and makes the topic. Close removes it.
-func openGround(ctx context.Context, i installation) (*ground, error) {
-	if i.Firestore == "" || i.PubSub == "" {
-		return nil, errors.New("the emulator has no port for Firestore or Pub/Sub: start it without -firestore= and -pubsub=")
-	}
+func openGround(ctx context.Context, i ports) (*ground, error) {
 	project, name := "projects/"+i.Project, fmt.Sprintf("bench-%d", time.Now().UnixNano())
 	g := &ground{database: project + "/databases/(default)"}
 	if err := g.open(ctx, i); err != nil {
@@ -49,7 +46,7 @@ func openGround(ctx context.Context, i installation) (*ground, error) {
 	return g, nil
 }
 
-func (g *ground) open(ctx context.Context, i installation) error {
+func (g *ground) open(ctx context.Context, i ports) error {
 	documents, err := g.connect(i.Firestore)
 	if err != nil {
 		return err

@@ -35,11 +35,15 @@ func newEvents(total int, kind func(n int) string) []event {
 
 func always(kind string) func(int) string { return func(int) string { return kind } }
 
+// mostAtOnce is how many sends may be under way: past that the sender falls behind, and its times show it.
+const mostAtOnce = 4096
+
 // paced sends at a fixed rate, whatever becomes of what was sent before, and says when each was to be sent: a system that falls behind
 // shows it where times are counted from there.
 func paced(ctx context.Context, total, rate int, send func(ctx context.Context, n int) error) ([]time.Time, error) {
 	planned := make([]time.Time, total)
 	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(mostAtOnce)
 	start := time.Now().Add(10 * time.Millisecond)
 	for n := range total {
 		planned[n] = start.Add(time.Duration(n) * time.Second / time.Duration(rate))

@@ -92,6 +92,9 @@ func (b *bench) beside(ctx context.Context, n neighbour, path string) (besides, 
 	if err != nil {
 		return besides{}, err
 	}
+	if err := b.client.seen(ctx); err != nil {
+		return besides{}, err
+	}
 	batch := max(n.rate/neighbourRate, 1)
 	events := newEvents(count(neighbourRate, b.plan.neighbourTime)*batch, always(noise))
 	result := besides{sent: len(events)}

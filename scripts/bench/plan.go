@@ -12,16 +12,14 @@ import (
 const (
 	partLatency    = "latency"
 	partThroughput = "throughput"
+	partHooks      = "hooks"
 	partSpread     = "spread"
 	partNeighbour  = "neighbour"
 	partBacklog    = "backlog"
 	partLedger     = "ledger"
 )
 
-var parts = []string{partLatency, partThroughput, partSpread, partNeighbour, partBacklog, partLedger}
-
-// usual are those that are measured where nobody asks for others: the last two take long.
-var usual = parts[:len(parts)-2]
+var parts = []string{partLatency, partThroughput, partHooks, partSpread, partNeighbour, partBacklog, partLedger}
 
 // plan says what is measured.
 type plan struct {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -19,27 +20,35 @@ const (
 
 // receiver is all targets: it notes when each event first arrived, whatever the path.
 type receiver struct {
-	listener net.Listener
-	server   *http.Server
+	base   string // URL under which targets reach it
+	server *http.Server
 
 	mu      sync.Mutex
 	arrived map[string]time.Time
 	sites   map[string]http.Handler // by path; the other paths answer at once
 }
 
-func newReceiver() (*receiver, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newReceiver(base string) *receiver {
+	return &receiver{base: strings.TrimRight(base, "/"), arrived: map[string]time.Time{}, sites: map[string]http.Handler{}}
+}
+
+// listen serves at the address of a place.
+func listen(at place) (*receiver, error) {
+	l, err := net.Listen("tcp", at.listen)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("-listen: %w", err)
 	}
-	r := &receiver{listener: l, arrived: map[string]time.Time{}, sites: map[string]http.Handler{}}
+	if at.receiver == "" {
+		at.receiver = "http://" + l.Addr().String()
+	}
+	r := newReceiver(at.receiver)
 	r.server = &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = r.server.Serve(l) }()
 	return r, nil
 }
 
 // url is the address of a path, which begins with a slash.
-func (r *receiver) url(path string) string { return "http://" + r.listener.Addr().String() + path }
+func (r *receiver) url(path string) string { return r.base + path }
 
 func (r *receiver) close() { _ = r.server.Close() }
 
@@ -78,7 +87,7 @@ func (r *receiver) wait(ctx context.Context, events []event) ([]time.Time, error
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%d of %d events did not arrive", missing, len(events))
+			return nil, fmt.Errorf("%d of %d events did not arrive: %w", missing, len(events), context.Cause(ctx))
 		}
 	}
 }

@@ -52,6 +52,9 @@ func (b *bench) makeSpread(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
+	if err := b.client.seen(ctx); err != nil {
+		return err
+	}
 	first := newEvents(b.plan.targets, spreadKind)
 	for from := 0; from < len(first); from += b.plan.batch {
 		if err := b.client.publish(ctx, b.plan.payload, first[from:min(from+b.plan.batch, len(first))]...); err != nil {
