@@ -22,6 +22,7 @@ type bench struct {
 	plan     plan
 	client   *client
 	receiver *receiver
+	emulator int    // its process; 0: it is in this one
 	good     target // gets the events of the type happened
 	bare     *bare  // nil where the installation's own services are out of reach
 	report   report
@@ -96,7 +97,7 @@ func (b *bench) measure(ctx context.Context) error {
 		part string
 		run  func(ctx context.Context, round int) error
 	}{
-		{partLatency, b.measureLatency}, {partThroughput, b.measureThroughput}, {partHooks, b.measureHooks}, {partSpread, b.measureSpread},
+		{partLatency, b.measureLatency}, {partThroughput, b.measureThroughput}, {partHooks, b.measureHooks}, {partCost, b.measureCost}, {partSpread, b.measureSpread},
 		{partNeighbour, b.measureNeighbour}, {partBacklog, b.measureBacklog},
 	}
 	for round := range b.plan.rounds {
@@ -127,6 +128,10 @@ func (b *bench) introduce() {
 	}
 	if p.has(partThroughput) || p.has(partSpread) || p.has(partLedger) {
 		fmt.Fprintf(b.out, "throughput: %d events in batches of %d from %d senders, from the first publish to the last arrival\n", p.events, p.batch, p.senders)
+	}
+	if p.has(partCost) {
+		fmt.Fprintf(b.out, "cost: processor time of the emulator and of this program at %v events/s for %s each, in batches of %d; then as many as possible\n",
+			p.costRates, p.costTime, p.batch)
 	}
 	if p.has(partHooks) {
 		fmt.Fprintf(b.out, "hooks: %d/s for %s, each counted from when it was to be asked to its answer, failures too\n", p.rate, p.latencyTime)

@@ -18,6 +18,7 @@ func small(parts ...string) plan {
 	return plan{
 		parts: parts, rounds: 2, rate: 50, latencyTime: 200 * time.Millisecond, events: 100, batch: 20, senders: 2, payload: 600,
 		targets: 20, neighbourTime: 200 * time.Millisecond, flood: 500, backlog: 100, ledger: 600,
+		costRates: []int{20, 60}, costTime: time.Second,
 	}
 }
 
@@ -64,6 +65,7 @@ func TestMeasure(t *testing.T) {
 		{partLatency, []string{"bare signed POST, p50", "bare publish, commit, commit, POST, p99", "publish to delivery, p99", "publish to delivery / bare loop", "loopback TCP"}},
 		{partThroughput, []string{"bare loops a second", "events a second", "events / bare POSTs", "events / bare loops"}},
 		{partHooks, []string{"bare signed POST beside hooks, p50", "hook, p50", "hook, p99", "hook, longest", "hooks that failed, of 10", "hook / bare POST"}},
+		{partCost, []string{"cost: processor time", "at most, measured", "processors that others leave"}},
 		{partSpread, []string{"events a second to 20 targets", "spread / one target"}},
 		{partNeighbour, []string{
 			"one fails at once: control, p99", "hangs to its 5 s timeout: p99 / control", "hangs to its 5 s timeout: p99 of a tenth / control", "fails at once: held, of 10", "drips to its 5 s timeout: calls at once",

@@ -164,14 +164,7 @@ func (c *client) seen(ctx context.Context) error {
 	if !c.far {
 		return nil // it is the one process that changed it
 	}
-	timer := time.NewTimer(changeTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return sleep(ctx, changeTime)
 }
 
 // forget removes all that was made: an installation that goes on is left as it was, but for its log. What cannot be removed does not keep

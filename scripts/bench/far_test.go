@@ -260,6 +260,8 @@ func TestFlags(t *testing.T) {
 	}{
 		"nothing":                 {"", ""},
 		"an installation":         {"-api http://127.0.0.1:8080 -issuer http://127.0.0.1:8082 -client-id c -only hooks", ""},
+		"cost of a far machine":   {"-only cost -data d", "of its own"},
+		"rates that are none":     {"-cost-rates 100,fast", "no number"},
 		"a word too many":         {"latency", "flags only"},
 		"an unknown part":         {"-only loop", "no part"},
 		"no way to this program":  {"-api https://api.example.org", "-receiver"},

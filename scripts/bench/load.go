@@ -41,12 +41,17 @@ const mostAtOnce = 4096
 // paced sends at a fixed rate, whatever becomes of what was sent before, and says when each was to be sent: a system that falls behind
 // shows it where times are counted from there.
 func paced(ctx context.Context, total, rate int, send func(ctx context.Context, n int) error) ([]time.Time, error) {
+	return pacedEvery(ctx, total, time.Second/time.Duration(rate), send)
+}
+
+// pacedEvery sends one each so often.
+func pacedEvery(ctx context.Context, total int, every time.Duration, send func(ctx context.Context, n int) error) ([]time.Time, error) {
 	planned := make([]time.Time, total)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(mostAtOnce)
 	start := time.Now().Add(10 * time.Millisecond)
 	for n := range total {
-		planned[n] = start.Add(time.Duration(n) * time.Second / time.Duration(rate))
+		planned[n] = start.Add(time.Duration(n) * every)
 		timer := time.NewTimer(time.Until(planned[n]))
 		select {
 		case <-timer.C:
@@ -139,4 +144,16 @@ func (b *bench) send(ctx context.Context, events []event) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// sleep waits for a time, or until ctx ends: then it gives its error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	process := 0
 	if at.data == "" && at.api == "" {
 		e, err := startEmulator(ctx)
 		if err != nil {
@@ -45,6 +46,7 @@ func run(ctx context.Context, args []string) (err error) {
 		}
 		defer func() { fmt.Printf("%-58s %10d MiB\n", "memory of the emulator, at most", e.stop()) }()
 		at.data = e.data
+		process = e.cmd.Process.Pid
 	}
 	r, err := listen(at)
 	if err != nil {
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return advise(err)
 	}
+	b.emulator = process
 	defer func() { err = errors.Join(err, b.close(ctx)) }()
 	return advise(b.measure(ctx))
 }
@@ -72,6 +75,8 @@ func parse(args []string) (p plan, at place, err error) {
 	f.StringVar(&at.clientID, "client-id", "", "`id` of an OAuth2 client of the issuer; its secret is in CALLOUT_CLIENT_SECRET. Instead, CALLOUT_TOKEN may have a token")
 	f.StringVar(&at.receiver, "receiver", "", "`URL` under which the installation reaches this program, through a tunnel or a proxy; empty: that of -listen")
 	f.StringVar(&at.listen, "listen", "127.0.0.1:0", "`address` at which this program is the targets")
+	rates := f.String("cost-rates", "100,200,400", "events a second at which the part cost looks at processor time; `rates` that the machine has no trouble with")
+	f.DurationVar(&p.costTime, "cost", 5*time.Second, "how long the part cost looks at each rate, each round")
 	only := f.String("only", "", "`parts` to measure, out of "+strings.Join(parts, ",")+"; empty: "+strings.Join(place{}.usual(), ",")+
 		", and with -api "+strings.Join(place{api: "-"}.usual(), ","))
 	f.IntVar(&p.rounds, "rounds", 3, "how often everything is measured")
@@ -92,11 +97,17 @@ func parse(args []string) (p plan, at place, err error) {
 	if f.NArg() > 0 {
 		return p, at, fmt.Errorf("%q: there are flags only, see -help", f.Arg(0))
 	}
+	if p.costRates, err = parseRates(*rates); err != nil {
+		return p, at, err
+	}
 	p.parts = at.usual()
 	if *only != "" {
 		if p.parts, err = parseParts(*only); err != nil {
 			return p, at, err
 		}
 	}
-	return p, at, errors.Join(p.check(), at.check())
+	if p.has(partCost) && (at.data != "" || at.api != "") {
+		err = errors.New("the part cost looks at the processes: it needs an emulator of its own, without -data and -api")
+	}
+	return p, at, errors.Join(err, p.check(), at.check())
 }

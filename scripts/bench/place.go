@@ -48,12 +48,13 @@ func (p place) check() error {
 	return nil
 }
 
-// usual are the parts that are measured where nobody asks for others: two take long, and one that is not ours is not to be filled with targets.
+// usual are the parts that are measured where nobody asks for others: two take long, one is for Linux, and an installation that is not ours is
+// not to be filled with targets.
 func (p place) usual() []string {
 	if p.api != "" {
 		return []string{partLatency, partThroughput, partHooks}
 	}
-	return slices.DeleteFunc(slices.Clone(parts), func(part string) bool { return part == partBacklog || part == partLedger })
+	return slices.DeleteFunc(slices.Clone(parts), func(part string) bool { return part == partCost || part == partBacklog || part == partLedger })
 }
 
 // settings say where the API is and who calls it. The environment counts for an installation anywhere, and not for one with a local.json.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -13,13 +14,14 @@ const (
 	partLatency    = "latency"
 	partThroughput = "throughput"
 	partHooks      = "hooks"
+	partCost       = "cost"
 	partSpread     = "spread"
 	partNeighbour  = "neighbour"
 	partBacklog    = "backlog"
 	partLedger     = "ledger"
 )
 
-var parts = []string{partLatency, partThroughput, partHooks, partSpread, partNeighbour, partBacklog, partLedger}
+var parts = []string{partLatency, partThroughput, partHooks, partCost, partSpread, partNeighbour, partBacklog, partLedger}
 
 // plan says what is measured.
 type plan struct {
@@ -36,6 +38,8 @@ type plan struct {
 	flood         int
 	backlog       int
 	ledger        int
+	costRates     []int
+	costTime      time.Duration
 }
 
 // parseParts reads a list like "latency,spread".
@@ -48,6 +52,18 @@ func parseParts(list string) ([]string, error) {
 		chosen = append(chosen, name)
 	}
 	return chosen, nil
+}
+
+// parseRates reads a list like "100,200,400".
+func parseRates(list string) (rates []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		rate, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("-cost-rates: %q is no number of events a second", text)
+		}
+		rates = append(rates, rate)
+	}
+	return rates, nil
 }
 
 func (p plan) has(part string) bool { return slices.Contains(p.parts, part) }
@@ -68,6 +84,8 @@ func (p plan) check() error {
 		return fmt.Errorf("-flood must be a multiple of %d, up to %d", neighbourRate, 1000*neighbourRate)
 	case p.backlog < 1 || p.backlog > 1_000_000:
 		return errors.New("-backlog must be 1 to 1000000")
+	case len(p.costRates) < 2 || slices.Min(p.costRates) < 1 || slices.Min(p.costRates) == slices.Max(p.costRates) || p.costTime <= 0:
+		return errors.New("-cost-rates must be two rates at least, of 1 and more, and -cost over 0")
 	case p.ledger < 1 || p.ledger > 10_000_000:
 		return errors.New("-ledger must be 1 to 10000000")
 	}

@@ -21,6 +21,8 @@ func TestPlanIsChecked(t *testing.T) {
 		"backlog":        func(p *plan) { p.backlog = 0 },
 		"ledger":         func(p *plan) { p.ledger = 0 },
 		"ledger, a lot":  func(p *plan) { p.ledger = 1 << 30 },
+		"one rate":       func(p *plan) { p.costRates = []int{100, 100} },
+		"no rate":        func(p *plan) { p.costRates = []int{0, 100} },
 		"no latencyTime": func(p *plan) { p.latencyTime = 0 },
 	} {
 		p := small()

@@ -24,6 +24,7 @@ type receiver struct {
 	server *http.Server
 
 	mu      sync.Mutex
+	events  int // that arrived until now
 	arrived map[string]time.Time
 	sites   map[string]http.Handler // by path; the other paths answer at once
 }
@@ -65,6 +66,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	if id := request.Header.Get("webhook-id"); r.arrived[id].IsZero() {
 		r.arrived[id] = now
+		r.events++
 	}
 	s := r.sites[request.URL.Path]
 	r.mu.Unlock()
@@ -117,4 +119,11 @@ func (r *receiver) take(events []event) []time.Time {
 		delete(r.arrived, e.id)
 	}
 	return times
+}
+
+// total is how many different events have arrived since the beginning.
+func (r *receiver) total() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 )
@@ -22,6 +23,7 @@ type row struct {
 type bar struct {
 	limit float64
 	most  bool // the limit is the most, not the least
+	off   bool // the limit is how far from 1 it may be
 }
 
 func (b bar) format(v float64) string {
@@ -31,6 +33,9 @@ func (b bar) format(v float64) string {
 	word, kept := "at least", v >= b.limit
 	if b.most {
 		word, kept = "at most", v <= b.limit
+	}
+	if b.off {
+		word, kept = "from 1 at most", math.Abs(v-1) <= b.limit
 	}
 	verdict := "kept"
 	if !kept {

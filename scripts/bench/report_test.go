@@ -38,6 +38,8 @@ func TestReport(t *testing.T) {
 		r.add("a time", "ms", v)
 		r.add("a rate", "/s", 1000*v)
 		r.addAgainst("kept", "x", v, bar{limit: 2})
+		r.addAgainst("near", "x", v, bar{limit: 1, off: true})
+		r.addAgainst("far", "x", v, bar{limit: 0.99, off: true})
 		r.addAgainst("missed", "x", v, bar{limit: 1.5, most: true})
 	}
 	p50, p99 := r.addLatency("latency", []time.Duration{time.Millisecond, 3 * time.Millisecond})
@@ -56,6 +58,8 @@ func TestReport(t *testing.T) {
 		"a time 2.00 ms [1.00 .. 3.00]",
 		"a rate 2000 /s [1000 .. 3000]",
 		"kept 2.00 x [1.00 .. 3.00] at least 2: kept",
+		"near 2.00 x [1.00 .. 3.00] from 1 at most 1: kept",
+		"far 2.00 x [1.00 .. 3.00] from 1 at most 0.99: MISSED",
 		"missed 2.00 x [1.00 .. 3.00] at most 1.5: MISSED",
 		"latency, p50 1.00 ms [1.00 .. 1.00]",
 		"latency, p99 3.00 ms [3.00 .. 3.00]",
