@@ -55,7 +55,7 @@ func (b *bench) measureCost(ctx context.Context, round int) error {
 	b.report.add("processors that others leave", "cpu", left)
 	line, err := machine.Fit(loads)
 	if err != nil {
-		fmt.Fprintf(b.notes, "cost: this round predicts nothing: %v\n", err)
+		fmt.Fprintf(b.notes, "cost: this round predicts nothing, lower -cost-rates may: %v\n", err)
 		return nil
 	}
 	predicted := line.Most(left)
@@ -96,7 +96,9 @@ func (b *bench) load(ctx context.Context, rate int) (machine.Load, error) {
 	took := time.Since(start)
 	after, err := b.used()
 	u := after.since(before)
-	return machine.Load{Rate: float64(len(events)) / took.Seconds(), Busy: u.processors(u.ours)}, err
+	l := machine.Load{Rate: float64(len(events)) / took.Seconds(), Busy: u.processors(u.ours)}
+	b.noteUsage(fmt.Sprintf("%d events/s", rate), l.Rate, u)
+	return l, err
 }
 
 // full sends as many events as arrive, each sender a batch after the other: how many a second arrive, and how many processors others leave.
@@ -149,7 +151,14 @@ func (b *bench) counted(ctx context.Context) (rate, left float64, err error) {
 	rate = float64(b.receiver.total()-first) / time.Since(start).Seconds()
 	after, err := b.used()
 	u := after.since(before)
-	return rate, u.processors(u.all - u.others - u.stolen), err
+	b.noteUsage("as many as possible", rate, u)
+	return rate, u.processors(u.all - max(u.others, 0) - u.stolen), err
+}
+
+func (b *bench) noteUsage(name string, rate float64, u usage) {
+	ours := u.processors(u.ours)
+	fmt.Fprintf(b.notes, "cost: %s: %.0f/s with %.2f processors, %.2f ms each; %.2f for others, %.2f stolen\n",
+		name, rate, ours, ours/rate*1000, u.processors(u.others), u.processors(u.stolen))
 }
 
 // used is the processor time until now, with that of this program and the emulator.

@@ -75,7 +75,7 @@ func parse(args []string) (p plan, at place, err error) {
 	f.StringVar(&at.clientID, "client-id", "", "`id` of an OAuth2 client of the issuer; its secret is in CALLOUT_CLIENT_SECRET. Instead, CALLOUT_TOKEN may have a token")
 	f.StringVar(&at.receiver, "receiver", "", "`URL` under which the installation reaches this program, through a tunnel or a proxy; empty: that of -listen")
 	f.StringVar(&at.listen, "listen", "127.0.0.1:0", "`address` at which this program is the targets")
-	rates := f.String("cost-rates", "100,200,400", "events a second at which the part cost looks at processor time; `rates` that the machine has no trouble with")
+	rates := f.String("cost-rates", "150,300,500", "events a second at which the part cost looks at processor time; `rates` that the machine has no trouble with")
 	f.DurationVar(&p.costTime, "cost", 5*time.Second, "how long the part cost looks at each rate, each round")
 	only := f.String("only", "", "`parts` to measure, out of "+strings.Join(parts, ",")+"; empty: "+strings.Join(place{}.usual(), ",")+
 		", and with -api "+strings.Join(place{api: "-"}.usual(), ","))

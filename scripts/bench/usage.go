@@ -15,8 +15,8 @@ const tick = 10 * time.Millisecond
 // usage is processor time since something began, or between two moments.
 type usage struct {
 	all    time.Duration // of all processors, idle or not
-	ours   time.Duration // of this program and the emulator, with the interrupts, which are theirs where nobody else is at work
-	others time.Duration // of everybody else
+	ours   time.Duration // of this program and the emulator
+	others time.Duration // of everybody else; the clocks differ a little, so that it may be below 0 where there is nobody
 	stolen time.Duration // by the neighbours of a virtual machine
 }
 
@@ -30,11 +30,10 @@ func used(processes ...int) (u usage, err error) {
 	if err != nil {
 		return u, fmt.Errorf("processor time is known on Linux only: %w", err)
 	}
-	var busy, interrupts time.Duration
-	if u.all, busy, interrupts, u.stolen, err = machineTime(string(text)); err != nil {
+	var busy time.Duration
+	if u.all, busy, u.stolen, err = machineTime(string(text)); err != nil {
 		return u, err
 	}
-	u.ours = interrupts
 	for _, process := range processes {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", process))
 		if err != nil {
@@ -51,21 +50,21 @@ func used(processes ...int) (u usage, err error) {
 }
 
 // machineTime reads the first line of /proc/stat (proc_stat(5)). Time of guests is in that of their hosts.
-func machineTime(stat string) (all, busy, interrupts, stolen time.Duration, err error) {
-	const idle, wait, irq, softirq, steal = 3, 4, 5, 6, 7
+func machineTime(stat string) (all, busy, stolen time.Duration, err error) {
+	const idle, wait, steal = 3, 4, 7
 	line, _, _ := strings.Cut(stat, "\n")
 	fields := strings.Fields(strings.TrimPrefix(line, "cpu "))
 	if !strings.HasPrefix(line, "cpu ") || len(fields) <= steal {
-		return 0, 0, 0, 0, errors.New("/proc/stat tells no times of all processors")
+		return 0, 0, 0, errors.New("/proc/stat tells no times of all processors")
 	}
 	var ticks [steal + 1]time.Duration
 	for n := range ticks {
 		if ticks[n], err = parseTicks(fields[n]); err != nil {
-			return 0, 0, 0, 0, fmt.Errorf("/proc/stat: %w", err)
+			return 0, 0, 0, fmt.Errorf("/proc/stat: %w", err)
 		}
 		all += ticks[n]
 	}
-	return all, all - ticks[idle] - ticks[wait] - ticks[steal], ticks[irq] + ticks[softirq], ticks[steal], nil
+	return all, all - ticks[idle] - ticks[wait] - ticks[steal], ticks[steal], nil
 }
 
 // processTime reads what a process and the children that it waited for took, in their own code and in the kernel's, out of its line in /proc
