@@ -25,7 +25,8 @@ import (
 // hooking is an installation on loopback TCP, with a target that answers requests of /a.A/Fast at once and those of /a.A/Slow never.
 type hooking struct {
 	engine *hook.Installation
-	target string // its URL
+	tokens oauth2.TokenSource // of a caller with every right
+	target string             // its URL
 	key    string
 }
 
@@ -66,7 +67,8 @@ func hookingOf(b *testing.B, info local.Info, target string) *hooking {
 		h.key = made["signingKey"].(string)
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 256}
-	h.engine = hook.Remote(info.API, admin.Transport.(*oauth2.Transport).Source, &http.Client{Transport: transport})
+	h.tokens = admin.Transport.(*oauth2.Transport).Source
+	h.engine = hook.Remote(info.API, h.tokens, &http.Client{Transport: transport})
 	return h
 }
 
@@ -96,7 +98,12 @@ func send(b *testing.B, client *http.Client, method, url, body string) map[strin
 const kim = `{"username":"kim","email":{"email":"kim@example.org"}}`
 
 func (h *hooking) invoke(ctx context.Context, service string) error {
-	_, err := h.engine.Invoke(ctx, &calloutv1.InvokeRequest{Hook: &calloutv1.InvokeRequest_Request{
+	return askHook(ctx, h.engine, service)
+}
+
+// askHook runs the hook of a request.
+func askHook(ctx context.Context, engine hook.Engine, service string) error {
+	_, err := engine.Invoke(ctx, &calloutv1.InvokeRequest{Hook: &calloutv1.InvokeRequest_Request{
 		Request: &calloutv1.RequestHook{FullMethod: "/a." + service + "/M", RequestJson: kim},
 	}})
 	return err
