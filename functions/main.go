@@ -1,4 +1,5 @@
-// Command functions is the cloud image: it serves all functions, or the one that FUNCTION_TARGET names, on HTTP/1.1 and h2c.
+// Command functions is the cloud image: it serves all functions, or the one that FUNCTION_TARGET names, on HTTP/1.1 and h2c. `functions tick`
+// publishes one tick and ends: where no scheduler publishes to the topic each minute, whatever starts a program each minute will do.
 package main
 
 import (
@@ -22,13 +23,24 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "functions:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, args []string) error {
+	switch {
+	case len(args) == 0:
+		return serve(ctx)
+	case len(args) == 1 && args[0] == "tick":
+		return tick(ctx)
+	default:
+		return fmt.Errorf("%q is not understood: functions are served without arguments, and \"tick\" wakes the sweeper", args)
+	}
+}
+
+func serve(ctx context.Context) error {
 	config, err := env.Read(os.Environ())
 	functions, selectErr := all.Select(config.Function)
 	var needs []env.Need

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +24,8 @@ import (
 	servingv1 "knative.dev/serving/pkg/apis/serving/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	gatewayv1beta1 "sigs.k8s.io/gateway-api/apis/v1beta1"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/callout-dev/callout/emulator/local"
 	"github.com/callout-dev/callout/functions/all"
@@ -38,7 +40,7 @@ const kustomization = "kustomization.yaml"
 func decoder() (runtime.Decoder, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
-		appsv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, servingv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install,
+		appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, servingv1.AddToScheme, gatewayv1.Install, gatewayv1beta1.Install,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, err
@@ -70,40 +72,79 @@ func decode(d runtime.Decoder, text []byte) ([]runtime.Object, error) {
 	}
 }
 
-func manifests(t *testing.T) []runtime.Object {
+// places are the folders that are applied to a cluster: with the emulator as the ground, and with Google's services.
+var places = []string{onEmulator, onGoogle}
+
+const (
+	onEmulator = "knative"
+	onGoogle   = "knative-google"
+)
+
+// manifests are what kustomize makes of a folder, and so what is applied.
+func manifests(t *testing.T, place string) []runtime.Object {
 	t.Helper()
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := resources.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
 	d, err := decoder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var list struct {
-		Resources []string
-		Images    []struct{ Name string }
+	all, err := decode(d, text)
+	if err != nil {
+		t.Fatalf("%s: %v", place, err)
 	}
-	text, err := os.ReadFile(filepath.Join("knative", kustomization))
-	if err == nil {
-		err = yaml.Unmarshal(text, &list)
-	}
+	return all
+}
+
+// TestFilesAreApplied: a file that no kustomization names would be forgotten, and what kustomize does not look at would not be strict.
+func TestFilesAreApplied(t *testing.T) {
+	d, err := decoder()
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := filepath.Glob("knative/*.yaml")
-	if err != nil || len(there) != len(list.Resources)+1 {
-		t.Errorf("%d files, of which %s lists %d: %v", len(there), kustomization, len(list.Resources), err)
-	}
-	var all []runtime.Object
-	for _, name := range list.Resources {
-		text, err := os.ReadFile(filepath.Join("knative", name))
+	for _, place := range places {
+		var list struct{ Resources []string }
+		text, err := os.ReadFile(filepath.Join(place, kustomization))
+		if err == nil {
+			err = yaml.Unmarshal(text, &list)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		objects, err := decode(d, text)
+		there, err := filepath.Glob(place + "/*.yaml")
 		if err != nil {
-			t.Fatalf("%s: %v", name, err)
+			t.Fatal(err)
 		}
-		all = append(all, objects...)
+		for _, path := range there {
+			name := filepath.Base(path)
+			if name == kustomization {
+				continue
+			}
+			if !slices.Contains(list.Resources, name) {
+				t.Errorf("%s is not in %s", path, kustomization)
+			}
+			text, err := os.ReadFile(path)
+			if err == nil {
+				_, err = decode(d, text)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
 	}
-	return all
+}
+
+// in runs a test for each folder.
+func in(t *testing.T, test func(t *testing.T, objects []runtime.Object)) {
+	for _, place := range places {
+		t.Run(place, func(t *testing.T) { test(t, manifests(t, place)) })
+	}
 }
 
 // of are the objects of one type.
@@ -145,15 +186,17 @@ func mustFeatures() *config.Features {
 }
 
 func TestKnativeServicesAreValid(t *testing.T) {
-	services := of[*servingv1.Service](manifests(t))
-	for _, s := range services {
-		if err := validate(s); err != nil {
-			t.Errorf("%s: %v", s.Name, err)
+	in(t, func(t *testing.T, objects []runtime.Object) {
+		services := of[*servingv1.Service](objects)
+		for _, s := range services {
+			if err := validate(s); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
 		}
-	}
-	if n := len(all.Functions()) + 1; len(services) != n {
-		t.Errorf("%d services, want %d: one for each function, and two for deliver", len(services), n)
-	}
+		if n := len(all.Functions()) + 1; len(services) != n {
+			t.Errorf("%d services, want %d: one for each function, and two for deliver", len(services), n)
+		}
+	})
 }
 
 func TestManifestsThatAreWrong(t *testing.T) {
@@ -165,7 +208,7 @@ func TestManifestsThatAreWrong(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := strings.Split(string(text), "\n---\n")[1]
+	first := strings.Split(string(text), "\n---\n")[2]
 	for _, tt := range []struct{ name, old, new string }{
 		{"all is well", "", ""},
 		{"a field that is none", "containerConcurrency", "concurrency"},
@@ -193,67 +236,132 @@ func TestManifestsThatAreWrong(t *testing.T) {
 	}
 }
 
+// environment is what a container is given; there is one secret.
+func environment(t *testing.T, objects []runtime.Object, c corev1.Container) (environ []string) {
+	t.Helper()
+	for _, from := range c.EnvFrom {
+		found := false
+		for _, m := range of[*corev1.ConfigMap](objects) {
+			if m.Name != from.ConfigMapRef.Name {
+				continue
+			}
+			found = true
+			for name, value := range m.Data {
+				environ = append(environ, name+"="+value)
+			}
+		}
+		if !found {
+			t.Errorf("%s: there is no %s", c.Name, from.ConfigMapRef.Name)
+		}
+	}
+	for _, v := range c.Env {
+		if v.ValueFrom != nil {
+			v.Value = seal.NewKey("k1")
+		}
+		environ = append(environ, v.Name+"="+v.Value)
+	}
+	for _, v := range environ {
+		if name, _, _ := strings.Cut(v, "="); !slices.Contains(knownVariables(), name) {
+			t.Errorf("%s: %s: no function reads it", c.Name, name)
+		}
+	}
+	return environ
+}
+
 // TestFunctionsCanReadTheirEnvironment gives each function what its manifest gives it.
 func TestFunctionsCanReadTheirEnvironment(t *testing.T) {
-	objects := manifests(t)
-	common := of[*corev1.ConfigMap](objects)[0].Data
-	for _, s := range of[*servingv1.Service](objects) {
-		var environ []string
-		for name, value := range common {
-			environ = append(environ, name+"="+value)
-		}
-		for _, v := range s.Spec.Template.Spec.Containers[0].Env {
-			if v.ValueFrom != nil {
-				v.Value = seal.NewKey("k1") // there is one secret
+	in(t, func(t *testing.T, objects []runtime.Object) {
+		for _, s := range of[*servingv1.Service](objects) {
+			c, err := env.Read(environment(t, objects, s.Spec.Template.Spec.Containers[0]))
+			if err != nil {
+				t.Errorf("%s: %v", s.Name, err)
 			}
-			environ = append(environ, v.Name+"="+v.Value)
-		}
-		for _, v := range environ {
-			if name, _, _ := strings.Cut(v, "="); !slices.Contains(knownVariables(), name) {
-				t.Errorf("%s: %s: no function reads it", s.Name, name)
+			functions, err := all.Select(c.Function)
+			if err != nil || len(functions) != 1 {
+				t.Errorf("%s: %v", s.Name, err)
+				continue
+			}
+			if err := c.Require(functions[0].Needs...); err != nil {
+				t.Errorf("%s: %v", s.Name, err)
+			}
+			if (c.SealKeys != "") != slices.Contains(functions[0].Needs, env.Secrets) {
+				t.Errorf("%s: is given secrets that it does not need", s.Name)
+			}
+			if (len(c.PushAccounts) > 0) != slices.Contains(functions[0].Needs, env.Push) {
+				t.Errorf("%s: is told of pushes that it does not get, or not of those that it gets", s.Name)
 			}
 		}
-		c, err := env.Read(environ)
-		if err != nil {
-			t.Errorf("%s: %v", s.Name, err)
+	})
+}
+
+// TestFunctionsReachTheirGround: with the emulator they go there and take its pushes; with Google's services nothing is left of it.
+func TestFunctionsReachTheirGround(t *testing.T) {
+	for _, s := range of[*servingv1.Service](manifests(t, onEmulator)) {
+		c, err := env.Read(environment(t, manifests(t, onEmulator), s.Spec.Template.Spec.Containers[0]))
+		if err != nil || c.Project != local.Project || c.FirestoreHost == "" || c.PubSubHost == "" {
+			t.Errorf("%s: is not on the emulator: %v", s.Name, err)
 		}
-		functions, err := all.Select(c.Function)
-		if err != nil || len(functions) != 1 {
-			t.Errorf("%s: %v", s.Name, err)
-			continue
-		}
-		if err := c.Require(functions[0].Needs...); err != nil {
-			t.Errorf("%s: %v", s.Name, err)
-		}
-		if (c.SealKeys != "") != slices.Contains(functions[0].Needs, env.Secrets) {
-			t.Errorf("%s: is given secrets that it does not need", s.Name)
-		}
-		pushes := c.PushAudience == local.PushAudience && slices.Equal(c.PushAccounts, env.Accounts{local.PushAccount})
-		if functions[0].Trigger == host.Event && !pushes || c.Project != local.Project {
+		if len(c.PushAccounts) > 0 && (c.PushAudience != local.PushAudience || !slices.Equal(c.PushAccounts, env.Accounts{local.PushAccount})) {
 			t.Errorf("%s: the emulator pushes as another one", s.Name)
 		}
+	}
+	google := manifests(t, onGoogle)
+	text, err := yaml.Marshal(google)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, left := range []string{"emulator", "127.0.0.1", "8082", "callout.local"} {
+		if strings.Contains(string(text), left) {
+			t.Errorf("%q is left of the emulator", left)
+		}
+	}
+}
+
+// TestTicks: where the emulator does not tick, a job does each minute, with what a function is told.
+func TestTicks(t *testing.T) {
+	if jobs := of[*batchv1.CronJob](manifests(t, onEmulator)); len(jobs) != 0 {
+		t.Errorf("%d jobs beside the emulator, which ticks by itself", len(jobs))
+	}
+	objects := manifests(t, onGoogle)
+	jobs := of[*batchv1.CronJob](objects)
+	if len(jobs) != 1 {
+		t.Fatalf("%d jobs, want 1", len(jobs))
+	}
+	job := jobs[0].Spec
+	container := job.JobTemplate.Spec.Template.Spec.Containers[0]
+	if job.Schedule != "* * * * *" || !slices.Equal(container.Args, []string{"tick"}) || container.Image != "callout-functions" {
+		t.Errorf("%q runs %s with %q", job.Schedule, container.Image, container.Args)
+	}
+	c, err := env.Read(environment(t, objects, container))
+	if err == nil {
+		err = c.Require()
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 
 // TestNamespaces: objects name theirs, because one is in another than the rest.
 func TestNamespaces(t *testing.T) {
-	for _, o := range manifests(t) {
-		object := o.(metav1.Object)
-		want := "callout"
-		switch o.(type) {
-		case *corev1.Namespace:
-			want = ""
-		case *gatewayv1beta1.ReferenceGrant:
-			want = "kourier-system"
+	in(t, func(t *testing.T, objects []runtime.Object) {
+		for _, o := range objects {
+			object := o.(metav1.Object)
+			want := "callout"
+			switch o.(type) {
+			case *corev1.Namespace:
+				want = ""
+			case *gatewayv1beta1.ReferenceGrant:
+				want = "kourier-system"
+			}
+			if object.GetNamespace() != want {
+				t.Errorf("%s is in namespace %q, want %q", object.GetName(), object.GetNamespace(), want)
+			}
 		}
-		if object.GetNamespace() != want {
-			t.Errorf("%s is in namespace %q, want %q", object.GetName(), object.GetNamespace(), want)
-		}
-	}
+	})
 }
 
 func TestHTTPRoutes(t *testing.T) {
-	objects := manifests(t)
+	objects := manifests(t, onEmulator) // those of the other place are the same
 	gateways := map[string][]route{}
 	hosts := map[string]string{} // of a Knative Service: the function it runs
 	for _, s := range of[*servingv1.Service](objects) {
@@ -275,40 +383,63 @@ func TestHTTPRoutes(t *testing.T) {
 	checkRoutes(t, gateways["callout-push"], func(f host.Function) bool { return f.Trigger == host.Event })
 }
 
-// TestContainersAreConfined: as the namespace's level of pod security wants it, and their root file systems cannot be written.
+// TestContainersAreConfined: as the namespace's level of pod security wants it, their root file systems cannot be written, and each is somebody
+// of its own.
 func TestContainersAreConfined(t *testing.T) {
-	objects := manifests(t)
-	check := func(name string, pod *corev1.PodSpec) {
-		if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
-			t.Errorf("%s: is given a token of the cluster", name)
+	in(t, func(t *testing.T, objects []runtime.Object) {
+		accounts := map[string]bool{}
+		for _, a := range of[*corev1.ServiceAccount](objects) {
+			accounts[a.Name] = true
 		}
-		for _, c := range pod.Containers {
-			s := c.SecurityContext
-			nonRoot := s.RunAsNonRoot != nil && *s.RunAsNonRoot || pod.SecurityContext != nil && *pod.SecurityContext.RunAsNonRoot
-			if !nonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {
-				t.Errorf("%s: %s is not confined", name, c.Name)
+		n := 0
+		for _, s := range of[*servingv1.Service](objects) {
+			checkPod(t, s.Name, &s.Spec.Template.Spec.PodSpec)
+			checkProbes(t, s.Name, &s.Spec.Template.Spec.PodSpec)
+			if name := s.Spec.Template.Spec.ServiceAccountName; name != s.Name || !accounts[name] {
+				t.Errorf("%s runs as %q", s.Name, name)
 			}
-			if diff := cmp.Diff([]corev1.Capability{"ALL"}, s.Capabilities.Drop); diff != "" {
-				t.Errorf("%s: %s (-want +got):\n%s", name, c.Name, diff)
+			n++
+		}
+		for _, s := range of[*batchv1.CronJob](objects) {
+			checkPod(t, s.Name, &s.Spec.JobTemplate.Spec.Template.Spec)
+			n++
+		}
+		for _, s := range of[*appsv1.StatefulSet](objects) {
+			checkPod(t, s.Name, &s.Spec.Template.Spec)
+			checkProbes(t, s.Name, &s.Spec.Template.Spec)
+			if *s.Spec.Replicas != 1 {
+				t.Errorf("%s: %d replicas: the data folder has one owner", s.Name, *s.Spec.Replicas)
 			}
-			if c.Name != "issuer" && c.ReadinessProbe.HTTPGet.Path != "/health" {
-				t.Errorf("%s: %s is probed elsewhere", name, c.Name)
-			}
+			n++
+		}
+		if n < 12 {
+			t.Errorf("%d pods", n)
+		}
+	})
+}
+
+func checkPod(t *testing.T, name string, pod *corev1.PodSpec) {
+	t.Helper()
+	if pod.AutomountServiceAccountToken == nil || *pod.AutomountServiceAccountToken {
+		t.Errorf("%s: is given a token of the cluster", name)
+	}
+	for _, c := range pod.Containers {
+		s := c.SecurityContext
+		nonRoot := s.RunAsNonRoot != nil && *s.RunAsNonRoot || pod.SecurityContext != nil && *pod.SecurityContext.RunAsNonRoot
+		if !nonRoot || !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation {
+			t.Errorf("%s: %s is not confined", name, c.Name)
+		}
+		if diff := cmp.Diff([]corev1.Capability{"ALL"}, s.Capabilities.Drop); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", name, c.Name, diff)
 		}
 	}
-	n := 0
-	for _, s := range of[*servingv1.Service](objects) {
-		check(s.Name, &s.Spec.Template.Spec.PodSpec)
-		n++
-	}
-	for _, s := range of[*appsv1.StatefulSet](objects) {
-		check(s.Name, &s.Spec.Template.Spec)
-		if *s.Spec.Replicas != 1 {
-			t.Error(fmt.Errorf("%s: %d replicas: the data folder has one owner", s.Name, *s.Spec.Replicas))
+}
+
+func checkProbes(t *testing.T, name string, pod *corev1.PodSpec) {
+	t.Helper()
+	for _, c := range pod.Containers {
+		if c.Name != "issuer" && c.ReadinessProbe.HTTPGet.Path != "/health" {
+			t.Errorf("%s: %s is probed elsewhere", name, c.Name)
 		}
-		n++
-	}
-	if n < 11 {
-		t.Errorf("%d pods", n)
 	}
 }

@@ -53,6 +53,7 @@ func TestImage(t *testing.T) {
 	t.Run("every face of every function answers", c.checkFaces)
 	t.Run("no other push is taken", c.checkPushes)
 	t.Run("a start asks nobody", c.checkLazy)
+	t.Run("a job ticks", c.checkTick)
 	t.Run("starts", func(t *testing.T) { c.checkStarts(t, bare) })
 }
 

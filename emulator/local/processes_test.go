@@ -120,18 +120,22 @@ func pushConfig(endpoint, account, audience string) *pubsubpb.PushConfig {
 // start starts a service, with more variables or other ones. Those to which nothing is pushed know no account that may push.
 func (c *cloud) start(t *testing.T, s service, more ...string) *process {
 	t.Helper()
-	environ := []string{
-		"FUNCTION_TARGET=" + s.function, "PORT=0", "GOOGLE_CLOUD_PROJECT=" + c.info.Project,
-		"FIRESTORE_EMULATOR_HOST=" + c.info.Firestore, "PUBSUB_EMULATOR_HOST=" + c.info.PubSub,
-		"CALLOUT_ISSUER=" + c.info.Issuer, "CALLOUT_AUDIENCE=" + c.info.Audience, "CALLOUT_SEAL_KEYS=" + c.sealKey,
-		"CALLOUT_URL=" + c.info.API, "CALLOUT_CONSOLE_CLIENT_ID=" + c.info.Clients["console"].ID,
-		"CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow, "CALLOUT_RETRY_SCHEDULE=100ms,100ms",
-	}
+	environ := append(c.services(), "FUNCTION_TARGET="+s.function, "PORT=0", "CALLOUT_SEAL_KEYS="+c.sealKey,
+		"CALLOUT_URL="+c.info.API, "CALLOUT_CONSOLE_CLIENT_ID="+c.info.Clients["console"].ID,
+		"CALLOUT_EGRESS_ALLOW="+local.DefaultEgressAllow, "CALLOUT_RETRY_SCHEDULE=100ms,100ms")
 	if s.event {
 		environ = append(environ, "CALLOUT_PUSH_ISSUER="+c.info.Issuer, "CALLOUT_PUSH_AUDIENCE="+s.audience(),
 			"CALLOUT_PUSH_ACCOUNTS="+s.account())
 	}
 	return launch(t, append(environ, more...), `"message":"serving"`, c.binary)
+}
+
+// services are what every program of the image is told.
+func (c *cloud) services() []string {
+	return []string{
+		"GOOGLE_CLOUD_PROJECT=" + c.info.Project, "FIRESTORE_EMULATOR_HOST=" + c.info.Firestore, "PUBSUB_EMULATOR_HOST=" + c.info.PubSub,
+		"CALLOUT_ISSUER=" + c.info.Issuer, "CALLOUT_AUDIENCE=" + c.info.Audience,
+	}
 }
 
 func (c *cloud) as(t *testing.T, name string) caller {
