@@ -193,7 +193,7 @@ func newHookLoad(t *testing.T, a *api, options ...hook.Option) *hookLoad {
 		t.Fatal("the API is called without tokens")
 	}
 	return &hookLoad{
-		engine: hook.Remote(a.base, tokens.Source, &http.Client{Transport: transport, Timeout: 10 * time.Second}, options...),
+		engine: hook.Remote(a.base, tokens.Source, &http.Client{Transport: transport, Timeout: time.Minute}, options...),
 		done:   make(chan struct{}),
 	}
 }
