@@ -106,12 +106,21 @@ func OpenDatabase(ctx context.Context, c Config, n Network, log *slog.Logger) (*
 	return clients, nil
 }
 
+// OpenQueue makes only the client of the queue, for tools that need nothing else: of the configuration, the project.
+func OpenQueue(ctx context.Context, c Config, n Network, log *slog.Logger) (*Clients, error) {
+	clients := &Clients{Config: c, Log: log, Stopping: n.Stopping}
+	if err := clients.openPubSub(ctx, n.PubSub); err != nil {
+		return nil, errors.Join(fmt.Errorf("open the queue: %w", err), clients.Close())
+	}
+	return clients, nil
+}
+
 func (c *Clients) open(ctx context.Context, n Network) error {
-	policy, err := egress.NewPolicy(c.Config.EgressAllow, c.Config.EgressDeny)
+	policy, err := c.Config.Policy()
 	if err != nil {
 		return err
 	}
-	c.Egress = policy.WithOwn(append(c.Config.services(), n.Own...)...)
+	c.Egress = policy.WithOwn(n.Own...)
 	if err := c.openTelemetry(ctx); err != nil {
 		return err
 	}
@@ -124,6 +133,7 @@ func (c *Clients) open(ctx context.Context, n Network) error {
 	if err := c.openPubSub(ctx, n.PubSub); err != nil {
 		return err
 	}
+	c.Store.Publish, c.Store.Log = c.Queue.PublishEvents, c.Log
 	issuer := &http.Client{Transport: n.Issuer, Timeout: issuerTime}
 	c.Guard = &auth.Guard{
 		Verifier:         auth.NewVerifier(c.Config.Issuer, c.Config.Audience, issuer),
@@ -238,7 +248,6 @@ func (c *Clients) openPubSub(ctx context.Context, conn *grpc.ClientConn) error {
 		return err
 	}
 	c.Queue = queue.New(client)
-	c.Store.Publish, c.Store.Log = c.Queue.PublishEvents, c.Log
 	c.closers = append(c.closers, client.Close)
 	return nil
 }

@@ -238,6 +238,15 @@ func (c Config) service() string {
 	return "callout-" + c.Function
 }
 
+// Policy is which addresses targets may have: what the lists say, and none of the services beside the functions.
+func (c Config) Policy() (*egress.Policy, error) {
+	policy, err := egress.NewPolicy(c.EgressAllow, c.EgressDeny)
+	if err != nil {
+		return nil, err
+	}
+	return policy.WithOwn(c.services()...), nil
+}
+
 // services are the addresses of services that stand on this machine or beside it: no target may name them either.
 func (c Config) services() []netip.AddrPort {
 	var own []netip.AddrPort

@@ -59,8 +59,9 @@ type Message struct {
 // Queue publishes to the topics of one project. It asks the service directly: the client's publisher waits for more messages to come, and
 // whoever publishes here waits for the answer, and has all of its messages together.
 type Queue struct {
-	client  *apiv1.TopicAdminClient
-	project string
+	client        *apiv1.TopicAdminClient
+	subscriptions *apiv1.SubscriptionAdminClient
+	project       string
 
 	mu    sync.Mutex
 	woken time.Time
@@ -68,7 +69,7 @@ type Queue struct {
 
 // New makes a queue.
 func New(client *pubsub.Client) *Queue {
-	return &Queue{client: client.TopicAdminClient, project: client.Project()}
+	return &Queue{client: client.TopicAdminClient, subscriptions: client.SubscriptionAdminClient, project: client.Project()}
 }
 
 // Publish puts messages on a topic and waits until Pub/Sub has accepted all of them. Unavailable: some or none were accepted, and the
