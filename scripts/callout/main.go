@@ -17,8 +17,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command.Run(ctx, command.Process{
 		Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Environ: os.Environ(),
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())), Screen: term.IsTerminal(int(os.Stdout.Fd())), Rows: rows,
 	})
 	stop()
 	os.Exit(code)
+}
+
+// rows is the height of the terminal; 0 if there is none.
+func rows() int {
+	_, height, _ := term.GetSize(int(os.Stdout.Fd()))
+	return height
 }

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -55,7 +56,11 @@ func (c Choice) Settle() (Settings, error) {
 	var local Local
 	if s.API == "" && !c.WithoutAPI || c.Token == "" && s.Issuer == "" || !own {
 		var err error
-		if local, err = ReadLocal(c.Data); err != nil {
+		local, err = ReadLocal(c.Data)
+		if missing, ok := errors.AsType[*MissingError](err); ok {
+			return Settings{}, c.wants(missing, own)
+		}
+		if err != nil {
 			return Settings{}, err
 		}
 		if s.API == "" {
@@ -82,6 +87,23 @@ func (c Choice) Settle() (Settings, error) {
 		return Settings{}, choiceErrorf("--issuer %q: http is for loopback only, because secrets go there", s.Issuer)
 	}
 	return s, nil
+}
+
+// wants adds what else must be said, where something was.
+func (c Choice) wants(missing *MissingError, own bool) error {
+	if c.API == "" && c.Issuer == "" && !own {
+		return missing
+	}
+	if c.API == "" && !c.WithoutAPI {
+		missing.Wants = append(missing.Wants, "--api")
+	}
+	if c.Issuer == "" && c.Token == "" {
+		missing.Wants = append(missing.Wants, "--issuer")
+	}
+	if !own {
+		missing.Wants = append(missing.Wants, "who is calling (--client-id, --service-account or --token)")
+	}
+	return missing
 }
 
 // identify says who is calling.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // maxFile bounds the files that are read here, in bytes.
@@ -17,9 +18,14 @@ const maxFile = 1 << 20
 
 // Local is what an installation on this machine says of itself in <data>/local.json (callout.md section 1).
 type Local struct {
-	API     string            `json:"api"`
-	Issuer  string            `json:"issuer"`
-	Clients map[string]Client `json:"clients"`
+	API      string            `json:"api"`
+	Issuer   string            `json:"issuer"`
+	Audience string            `json:"audience"`
+	Clients  map[string]Client `json:"clients"`
+	// Firestore and PubSub are HOST:PORT; "" where the server has no port for them.
+	Firestore string `json:"firestore"`
+	PubSub    string `json:"pubsub"`
+	Project   string `json:"project"`
 }
 
 // Client is an OAuth2 client's id and its secret.
@@ -28,10 +34,19 @@ type Client struct {
 	Secret string `json:"secret"`
 }
 
-// MissingError says that a data folder has no local.json.
-type MissingError struct{ Path string }
+// MissingError says that a data folder has no local.json, and which flags would do without, where some were given.
+type MissingError struct {
+	Path  string
+	Wants []string
+}
 
-func (e *MissingError) Error() string { return "there is no " + e.Path }
+func (e *MissingError) Error() string {
+	text := "there is no " + e.Path
+	if len(e.Wants) > 0 {
+		text += ", and what it would say is not given: " + strings.Join(e.Wants, ", ")
+	}
+	return text
+}
 
 // ReadLocal reads local.json of a data folder. The error is a *MissingError where there is none.
 func ReadLocal(data string) (Local, error) {

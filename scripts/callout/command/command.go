@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/callout-dev/callout/scripts/callout/terminal"
 )
 
-// The exit codes.
+// The exit codes. Scripts rely on them; the help of callout itself is where they are written down.
 const (
 	ExitFine   = 0
-	ExitFailed = 1 // the call failed, or part of an import
-	ExitUsage  = 2 // the command was not understood; nothing was done
+	ExitFailed = 1
+	ExitUsage  = 2
 )
 
 // Process is the world that a command runs in.
@@ -30,8 +32,10 @@ type Process struct {
 	Getenv   func(string) string
 	// Environ are all variables, as os.Environ has them, for the one command that works without the API.
 	Environ []string
-	// Terminal: Err is a terminal, where a progress bar may move.
-	Terminal bool
+	// Terminal: Err is a terminal, where a progress bar may move. Screen: Out is one, where text may be redrawn.
+	Terminal, Screen bool
+	// Rows is the height of that screen; nil if nobody knows.
+	Rows func() int
 	// Dial and Listen are the network; nil is the real one.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
@@ -43,6 +47,8 @@ type app struct {
 	flags   flags
 	output  choice
 	network *http.Transport
+	// paint colours what goes to Out, and alarm what goes to Err.
+	paint, alarm terminal.Palette
 	// api is its address, once that is known.
 	api string
 	// began: the command line was understood.
@@ -51,7 +57,11 @@ type app struct {
 
 // Run runs one command and returns its exit code. When ctx ends, what runs is broken off; listen ends in good order.
 func Run(ctx context.Context, p Process) int {
-	a := &app{Process: p, output: choice{value: "table", allowed: []string{"table", "json", "yaml"}}}
+	if p.Getenv("TERM") == "dumb" { // it knows no sequences
+		p.Terminal, p.Screen = false, false
+	}
+	coloured := p.Getenv("NO_COLOR") == ""
+	a := &app{Process: p, paint: terminal.Palette(p.Screen && coloured), alarm: terminal.Palette(p.Terminal && coloured), output: choice{value: "table", allowed: []string{"table", "json", "yaml"}}}
 	a.network = &http.Transport{DialContext: p.Dial, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute}
 	defer a.network.CloseIdleConnections()
@@ -65,7 +75,7 @@ func Run(ctx context.Context, p Process) int {
 		return ExitFine
 	}
 	message, hint := a.explain(err)
-	fmt.Fprintln(p.Err, "callout:", message)
+	a.complain(message)
 	if hint != "" {
 		fmt.Fprintln(p.Err, hint)
 	}
@@ -83,7 +93,12 @@ func (a *app) root() *cobra.Command {
 		Long: `callout is the command line client of Callout. Beside a running "go run ./emulator" it finds the API and its credentials by itself, in
 .callout/local.json; for any other installation say --api, --issuer and who is calling.
 
-Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
+Exit codes:
+  0  fine; also when "listen", "tail" or --watch was interrupted
+  1  it failed, wholly or in part: a call, a line of an import, a check of "doctor"
+  2  the command was not understood, and nothing was done
+
+Tables are for people, and coloured on a terminal unless NO_COLOR is set or TERM is dumb; for programs there are -o json and -o yaml.`,
 		Example: `  callout target create --name demo --endpoint http://127.0.0.1:9000/
   callout execution set event/order.created demo
   callout event publish order.created --data '{"id":1}'`,
@@ -91,7 +106,7 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 		SilenceUsage:     true,
 		TraverseChildren: true, // --data before "event publish" is the folder, behind it the payload
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours has a help like all others
 	f := root.PersistentFlags()
 	f.StringVar(&a.flags.data, "data", "", "folder of the local.json that a server on this machine writes (CALLOUT_DATA; default .callout)")
 	f.StringVar(&a.flags.api, "api", "", "base URL of the API (default: local.json's)")
@@ -118,8 +133,14 @@ Exit codes: 0 fine, 1 the call failed, 2 the command was not understood.`,
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
 			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
-		a.applyCommand(), a.listenCommand(), a.resealCommand())
+		a.applyCommand(), a.listenCommand(), a.resealCommand(), a.completionCommand())
+	a.complete(root)
 	return root
+}
+
+// complain says what is wrong.
+func (a *app) complain(message string) {
+	fmt.Fprintln(a.Err, a.alarm.Paint(terminal.Red, "callout:"), terminal.Line(message))
 }
 
 // group gives a command its subcommands. By itself it only says which there are.

@@ -59,9 +59,13 @@ func (a *app) tokens(ctx context.Context, withoutAPI bool) (access.Settings, oau
 		return settings, nil, err
 	}
 	a.api = settings.API
-	client := &http.Client{Transport: bounded{a.network}, CheckRedirect: noRedirect, Timeout: callTimeout}
-	tokens, err := settings.TokenSource(ctx, client)
+	tokens, err := settings.TokenSource(ctx, a.issuerClient())
 	return settings, tokens, err
+}
+
+// issuerClient asks issuers.
+func (a *app) issuerClient() *http.Client {
+	return &http.Client{Transport: bounded{a.network}, CheckRedirect: noRedirect, Timeout: callTimeout}
 }
 
 // noRedirect keeps tokens and secrets where they were meant to go.

@@ -97,25 +97,26 @@ func (a *app) deliveryList() *cobra.Command {
 		Short: "List deliveries, the newest first",
 		Example: `  callout delivery list --target demo --state dead --since 12:00
   callout delivery list --text order-1-created
-  callout delivery list --counts`,
+  callout delivery list --counts
+  callout delivery list --state retrying --state dead --watch --interval 5s`,
 		Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, _ []string) error { return a.listDeliveries(ctx, f, limit, counts) }),
+		PreRunE: func(*cobra.Command, []string) error {
+			if limit < 1 {
+				return usageErrorf("--limit must be at least 1")
+			}
+			return nil
+		},
 	}
 	f.add(cmd.Flags(), "in this state: pending, retrying, delivered, dead or skipped; may be repeated")
 	cmd.Flags().BoolVar(&f.held, "held", false, "only those that wait because of their target")
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most so many")
 	cmd.Flags().BoolVar(&counts, "counts", false, "print how many there are in each state, for --target and the times")
-	return cmd
+	return a.watchable(cmd, func(ctx context.Context, c *connection, _ []string) error {
+		return a.listDeliveries(ctx, c, f, limit, counts)
+	})
 }
 
-func (a *app) listDeliveries(ctx context.Context, f deliveryFlags, limit int, counts bool) error {
-	if limit < 1 {
-		return usageErrorf("--limit must be at least 1")
-	}
-	c, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+func (a *app) listDeliveries(ctx context.Context, c *connection, f deliveryFlags, limit int, counts bool) error {
 	filter, err := f.filter(ctx, c, time.Now())
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (c *connection) searchDeliveries(ctx context.Context, f *calloutv1.Delivery
 	}
 }
 
-var deliveryHeader = []string{"ID", "STATE", "TARGET", "TYPE", "ATTEMPTS", "LAST", "CREATED", "DUE", "NOTE"}
+var deliveryHeader = []string{"ID", stateHeader, "TARGET", "TYPE", "ATTEMPTS", "LAST", "CREATED", "DUE", "NOTE"}
 
 func deliveryRow(d *calloutv1.Delivery) []string {
 	last := "-"
@@ -192,23 +193,19 @@ func attemptResult(t *calloutv1.Attempt) string {
 }
 
 func (a *app) deliveryGet() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:     "get DELIVERY",
 		Short:   "Show a delivery with every attempt",
-		Example: "  callout delivery get 5vb3oy7hnv3mwhyk2fg7uqkzpe",
+		Example: "  callout delivery get 5vb3oy7hnv3mwhyk2fg7uqkzpe\n  callout delivery get 5vb3oy7hnv3mwhyk2fg7uqkzpe --watch",
 		Args:    cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, args []string) error {
-			c, err := a.connect(ctx)
-			if err != nil {
-				return err
-			}
-			d, err := c.deliveries.GetDelivery(ctx, &calloutv1.GetDeliveryRequest{Id: args[0]})
-			if err != nil {
-				return err
-			}
-			return a.showDelivery(d)
-		}),
 	}
+	return a.watchable(cmd, func(ctx context.Context, c *connection, args []string) error {
+		d, err := c.deliveries.GetDelivery(ctx, &calloutv1.GetDeliveryRequest{Id: args[0]})
+		if err != nil {
+			return err
+		}
+		return a.showDelivery(d)
+	})
 }
 
 func (a *app) showDelivery(d *calloutv1.Delivery) error {

@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/callout-dev/callout/scripts/callout/feed"
-	"github.com/callout-dev/callout/scripts/callout/terminal"
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
 )
 
@@ -147,9 +146,9 @@ func (a *app) feed(c *connection, clear func()) *feed.Client {
 		}
 		message, _ := a.explain(cause)
 		if refusal, ok := errors.AsType[*feed.Refusal](cause); ok {
-			message = fmt.Sprintf("%s (%d %s)", terminal.Line(refusal.Message), refusal.Status, http.StatusText(refusal.Status))
+			message = fmt.Sprintf("%s (%d %s)", refusal.Message, refusal.Status, http.StatusText(refusal.Status))
 		}
-		fmt.Fprintf(a.Err, "callout: %s; again in %v\n", message, wait.Round(100*time.Millisecond))
+		a.complain(fmt.Sprintf("%s; again in %v", message, wait.Round(100*time.Millisecond)))
 	}
 	return &feed.Client{HTTP: c.http, API: c.settings.API, Again: again}
 }

@@ -186,7 +186,7 @@ func TestProgressIsForTerminalsAlone(t *testing.T) {
 			if got := strings.Contains(err.String(), "importing"); got != terminal {
 				t.Errorf("terminal: %v; it prints %q", terminal, err)
 			}
-			wantSaid(t, err.String(), "callout: line 5: ")
+			wantSaid(t, err.String(), "line 5: ")
 		})
 	}
 }

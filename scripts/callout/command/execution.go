@@ -80,20 +80,17 @@ func (a *app) executionList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List executions and the targets they call",
-		Example: "  callout execution list --type event --target demo",
+		Example: "  callout execution list --type event --target demo\n  callout execution list --watch",
 		Args:    cobra.NoArgs,
-		RunE:    a.run(func(ctx context.Context, _ []string) error { return a.listExecutions(ctx, kind.value, target) }),
 	}
 	cmd.Flags().Var(&kind, "type", "only these")
 	cmd.Flags().StringVar(&target, "target", "", "only those that call this target (id or name)")
-	return cmd
+	return a.watchable(cmd, func(ctx context.Context, c *connection, _ []string) error {
+		return a.listExecutions(ctx, c, kind.value, target)
+	})
 }
 
-func (a *app) listExecutions(ctx context.Context, kind, target string) error {
-	c, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+func (a *app) listExecutions(ctx context.Context, c *connection, kind, target string) error {
 	var filters []*actionv2.ExecutionSearchFilter
 	if kind != "" {
 		filters = append(filters, &actionv2.ExecutionSearchFilter{Filter: &actionv2.ExecutionSearchFilter_ExecutionTypeFilter{

@@ -16,13 +16,18 @@ type flags struct {
 
 // settle completes the flags with the environment and local.json.
 func (a *app) settle(withoutAPI bool) (access.Settings, error) {
-	f := a.flags
-	c, err := access.Choice{Data: f.data, API: f.api, Issuer: f.issuer, Client: f.client, ClientID: f.clientID, ClientSecret: f.clientSecret,
-		ServiceAccount: f.serviceAccount, Token: f.token, WithoutAPI: withoutAPI}.Complete(a.Getenv)
+	c, err := a.choice(withoutAPI)
 	if err != nil {
 		return access.Settings{}, err
 	}
 	return c.Settle()
+}
+
+// choice completes the flags with the environment.
+func (a *app) choice(withoutAPI bool) (access.Choice, error) {
+	f := a.flags
+	return access.Choice{Data: f.data, API: f.api, Issuer: f.issuer, Client: f.client, ClientID: f.clientID, ClientSecret: f.clientSecret,
+		ServiceAccount: f.serviceAccount, Token: f.token, WithoutAPI: withoutAPI}.Complete(a.Getenv)
 }
 
 // choice is a flag that takes one of some words.

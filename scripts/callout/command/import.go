@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/callout-dev/callout/scripts/callout/feed"
-	"github.com/callout-dev/callout/scripts/callout/terminal"
 )
 
 // refusedLine is a line that was not accepted, for programs.
@@ -32,7 +30,7 @@ func (a *app) eventImport() *cobra.Command {
 ({"event_type","event_payload",…}). A line without an id is given one that follows from its content, so that importing a file again,
 after mending or extending it, delivers only what is new (within the seven days that an event is known for).
 
-The import stops at the first line that is refused, unless --keep-going; the exit code is 1 then.`,
+The import stops at the first line that is refused, unless --keep-going, and has failed in both cases.`,
 		Example: `  callout event import events.jsonl
   zcat events.jsonl.gz | callout event import - --keep-going`,
 		Args: cobra.ExactArgs(1),
@@ -56,7 +54,7 @@ func (a *app) importFile(ctx context.Context, path, source string, keepGoing boo
 	if err != nil {
 		return err
 	}
-	bar := a.progress(size)
+	bar := a.progress("importing", size, progressbar.OptionShowBytes(true))
 	clear := func() { _ = bar.Clear() } // a bar that cannot be drawn is no reason to stop
 	lines := []refusedLine{}
 	job := feed.Import{
@@ -64,7 +62,7 @@ func (a *app) importFile(ctx context.Context, path, source string, keepGoing boo
 		KeepGoing: keepGoing,
 		Refused: func(line int, message string) {
 			clear()
-			fmt.Fprintf(a.Err, "callout: line %d: %s\n", line, terminal.Line(message))
+			a.complain(fmt.Sprintf("line %d: %s", line, message))
 			if a.forMachines() {
 				lines = append(lines, refusedLine{line, message})
 			}
@@ -123,14 +121,4 @@ func (a *app) open(path string) (io.ReadCloser, int64, error) {
 		return f, -1, nil
 	}
 	return f, info.Size(), nil
-}
-
-// progress is a bar on a terminal and nothing elsewhere.
-func (a *app) progress(size int64) *progressbar.ProgressBar {
-	if !a.Terminal || size == 0 {
-		return progressbar.NewOptions64(-1, progressbar.OptionSetVisibility(false))
-	}
-	return progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(a.Err), progressbar.OptionSetDescription("importing"), progressbar.OptionShowBytes(true),
-		progressbar.OptionSetWidth(40), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }

@@ -178,7 +178,7 @@ func (a *app) report(arrival receiver.Arrival, quiet bool) {
 			err = a.showJSON(text)
 		}
 		if err != nil {
-			fmt.Fprintln(a.Err, "callout:", err)
+			a.complain(err.Error())
 		}
 		return
 	}
@@ -186,7 +186,7 @@ func (a *app) report(arrival receiver.Arrival, quiet bool) {
 		encoder := json.NewEncoder(a.Out)
 		encoder.SetEscapeHTML(false)
 		if err := encoder.Encode(arrival); err != nil {
-			fmt.Fprintln(a.Err, "callout:", err)
+			a.complain(err.Error())
 		}
 		return
 	}

@@ -156,12 +156,15 @@ func (l *catalogList) ListCatalog(_ context.Context, _ auth.Caller, host action.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var all []action.HostNames
+	var names action.Names
 	for name, part := range l.hosts {
 		if host == "" || host == name {
+			names.Services, names.Methods = append(names.Services, part.Names.Services...), append(names.Methods, part.Names.Methods...)
+			names.Events, names.Functions = append(names.Events, part.Names.Events...), append(names.Functions, part.Names.Functions...)
 			all = append(all, action.HostNames{HostVersion: action.HostVersion{Host: name, Changed: time.Now()}, Names: part.Names, Described: part.Described})
 		}
 	}
-	return l.hosts[host].Names, all, nil
+	return names, all, nil
 }
 
 func (l *catalogList) SetCatalog(_ context.Context, _ auth.Caller, host action.HostName, part action.HostPart) (time.Time, error) {

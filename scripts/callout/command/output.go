@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/callout-dev/callout/scripts/callout/terminal"
+	"github.com/callout-dev/callout/shared/action"
 )
 
 // show prints an answer: its JSON or YAML, or the rows that people want to see, the first of which is the header.
@@ -35,10 +36,22 @@ func (a *app) showTable(rows [][]string) error {
 		cells := make([]string, len(row))
 		for i, cell := range row {
 			cells[i] = terminal.Line(cell)
+			if i < len(rows[0]) && rows[0][i] == stateHeader || i == 1 && row[0] == "state" { // all cells of the column, the header too: they stay in line
+				cells[i] = a.paint.Paint(stateColours[cell], cell)
+			}
 		}
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
 	return w.Flush()
+}
+
+// stateHeader is the header of a column of states.
+const stateHeader = "STATE"
+
+// stateColours are those of the states of deliveries and of targets; what is not among them, like a delivery that is pending, is plain.
+var stateColours = map[string]terminal.Colour{
+	string(action.Delivered): terminal.Green, string(action.Retrying): terminal.Yellow, string(action.Dead): terminal.Red, string(action.Skipped): terminal.Grey,
+	"active": terminal.Green, "paused": terminal.Yellow,
 }
 
 // forMachines says whether answers are printed as they are, and not as a table.

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
@@ -86,8 +85,7 @@ func (a *app) redeliverMany(ctx context.Context, f deliveryFlags, yes, dry bool)
 			return err
 		}
 	}
-	bar := progressbar.NewOptions64(int64(total.Matched), progressbar.OptionSetVisibility(a.Terminal), progressbar.OptionSetWriter(a.Err),
-		progressbar.OptionSetDescription("redelivering"), progressbar.OptionSetWidth(40), progressbar.OptionClearOnFinish())
+	bar := a.progress("redelivering", int64(total.Matched))
 	done, err := c.redeliver(ctx, filter, false, func(matched int) { _ = bar.Set(matched) })
 	_ = bar.Clear()
 	if done.Matched == 0 && err != nil {

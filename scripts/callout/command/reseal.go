@@ -15,12 +15,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/callout-dev/callout/scripts/callout/terminal"
 	"github.com/callout-dev/callout/shared/env"
 	"github.com/callout-dev/callout/shared/store"
 )
 
-// resealLine is after how many documents a line says how far it has come.
+// resealLine is after how many documents a line says how far it has come, where no bar does.
 const resealLine = 5000
 
 func (a *app) resealCommand() *cobra.Command {
@@ -39,7 +38,7 @@ To replace the key k1 by k2, with every process restarted at each of the first t
   4. callout reseal --dry-run     all values must be under k2, and all must open
   5. CALLOUT_SEAL_KEYS=k2:…
 
-A value that cannot be opened is named by its document and stays as it is; the exit code is 1 then.`,
+A value that cannot be opened is named by its document and stays as it is, and the command has failed.`,
 		Example: "  callout reseal --dry-run\n  callout reseal",
 		Args:    cobra.NoArgs,
 		RunE:    a.run(func(ctx context.Context, _ []string) error { return a.reseal(ctx, dryRun) }),
@@ -54,18 +53,22 @@ func (a *app) reseal(ctx context.Context, dryRun bool) error {
 		return err
 	}
 	next := resealLine
+	bar := a.progress("resealing", -1)
 	result, err := database.Store.Reseal(ctx, store.Reseal{
 		DryRun: dryRun,
 		Unreadable: func(document string, err error) {
-			fmt.Fprintf(a.Err, "callout: %s\n", terminal.Line(document+": "+err.Error()))
+			_ = bar.Clear() // a bar that cannot be drawn is no reason to stop
+			a.complain(document + ": " + err.Error())
 		},
 		Progress: func(r store.Resealed) {
-			if r.Documents >= next {
+			_ = bar.Set(r.Documents)
+			if r.Documents >= next && !a.Terminal {
 				fmt.Fprintf(a.Err, "%d documents read\n", r.Documents)
 				next = r.Documents + resealLine
 			}
 		},
 	})
+	_ = bar.Clear()
 	if err == nil || result.Documents > 0 { // what fails at once has nothing to count
 		err = errors.Join(err, a.showReseal(result, dryRun))
 	}
@@ -88,15 +91,19 @@ func (a *app) database(ctx context.Context) (*env.Clients, error) {
 		return nil, usageErrorf("the environment: %v", err)
 	}
 	var network env.Network
-	if a.Dial != nil {
-		dial := func(ctx context.Context, address string) (net.Conn, error) { return a.Dial(ctx, "tcp", address) }
-		network.Firestore, err = grpc.NewClient("passthrough:///"+config.FirestoreHost, grpc.WithContextDialer(dial),
-			grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			return nil, err
-		}
+	if network.Firestore, err = a.service(config.FirestoreHost); err != nil {
+		return nil, err
 	}
 	return env.OpenDatabase(ctx, config, network, slog.New(slog.DiscardHandler))
+}
+
+// service reaches one of Google's services through the network of this process, where it has one of its own; nil otherwise.
+func (a *app) service(host string) (*grpc.ClientConn, error) {
+	if a.Dial == nil || host == "" {
+		return nil, nil
+	}
+	dial := func(ctx context.Context, address string) (net.Conn, error) { return a.Dial(ctx, "tcp", address) }
+	return grpc.NewClient("passthrough:///"+host, grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()))
 }
 
 func (a *app) showReseal(r store.Resealed, dryRun bool) error {

@@ -111,7 +111,8 @@ func (t *tail) print(d *calloutv1.Delivery) error {
 		return t.showJSON(text)
 	}
 	row := deliveryRow(d)
-	line := fmt.Sprintf("%s  %s  %-9s  %s  %s  %s %s", row[6], row[0], row[1], row[2], row[3], row[5], row[8])
-	_, err := fmt.Fprintln(t.Out, terminal.Line(strings.TrimSpace(line)))
+	state := t.paint.Paint(stateColours[row[1]], fmt.Sprintf("%-9s", row[1]))
+	rest := terminal.Line(strings.TrimSpace(fmt.Sprintf("%s  %s  %s %s", row[2], row[3], row[5], row[8])))
+	_, err := fmt.Fprintf(t.Out, "%s  %s  %s  %s\n", terminal.Line(row[6]), terminal.Line(row[0]), state, rest)
 	return err
 }

@@ -102,26 +102,21 @@ func (a *app) targetList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "List targets",
-		Example: "  callout target list --name order",
+		Example: "  callout target list --name order\n  callout target list --watch",
 		Args:    cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, _ []string) error {
-			var filters []*actionv2.TargetSearchFilter
-			if name != "" {
-				filters = append(filters, nameFilter(name, filterv2.TextFilterMethod_TEXT_FILTER_METHOD_CONTAINS_IGNORE_CASE))
-			}
-			return a.showTargets(ctx, keys, filters)
-		}),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "only those whose name holds this text")
 	cmd.Flags().BoolVar(&keys, "show-keys", false, "print the signing keys too")
-	return cmd
+	return a.watchable(cmd, func(ctx context.Context, c *connection, _ []string) error {
+		var filters []*actionv2.TargetSearchFilter
+		if name != "" {
+			filters = append(filters, nameFilter(name, filterv2.TextFilterMethod_TEXT_FILTER_METHOD_CONTAINS_IGNORE_CASE))
+		}
+		return a.showTargets(ctx, c, keys, filters)
+	})
 }
 
-func (a *app) showTargets(ctx context.Context, keys bool, filters []*actionv2.TargetSearchFilter) error {
-	c, err := a.connect(ctx)
-	if err != nil {
-		return err
-	}
+func (a *app) showTargets(ctx context.Context, c *connection, keys bool, filters []*actionv2.TargetSearchFilter) error {
 	list, err := c.listTargets(ctx, filters...)
 	if err != nil {
 		return err

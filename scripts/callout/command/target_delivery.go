@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,9 +14,10 @@ import (
 
 func (a *app) targetTest() *cobra.Command {
 	return &cobra.Command{
-		Use:   "test TARGET",
-		Short: "Send an event that only this target receives; prints its delivery's id",
-		Args:  cobra.ExactArgs(1),
+		Use:     "test TARGET",
+		Short:   "Send an event that only this target receives; prints its delivery's id",
+		Example: "  callout target test demo",
+		Args:    cobra.ExactArgs(1),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			return a.withTarget(ctx, args[0], func(c *connection, id string) error {
 				answer, err := c.deliveries.TestTarget(ctx, &calloutv1.TestTargetRequest{Id: id})
@@ -30,9 +32,10 @@ func (a *app) targetTest() *cobra.Command {
 
 func (a *app) targetPause() *cobra.Command {
 	return &cobra.Command{
-		Use:   "pause TARGET",
-		Short: "Hold all deliveries of events to a target",
-		Args:  cobra.ExactArgs(1),
+		Use:     "pause TARGET",
+		Short:   "Hold all deliveries of events to a target",
+		Example: "  callout target pause demo",
+		Args:    cobra.ExactArgs(1),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			return a.withTarget(ctx, args[0], func(c *connection, id string) error {
 				return a.showTargetDelivery(c.deliveries.PauseTarget(ctx, &calloutv1.PauseTargetRequest{Id: id}))
@@ -43,9 +46,10 @@ func (a *app) targetPause() *cobra.Command {
 
 func (a *app) targetResume() *cobra.Command {
 	return &cobra.Command{
-		Use:   "resume TARGET",
-		Short: "Release what is held for a target, at a bounded rate",
-		Args:  cobra.ExactArgs(1),
+		Use:     "resume TARGET",
+		Short:   "Release what is held for a target, at a bounded rate",
+		Example: "  callout target resume demo",
+		Args:    cobra.ExactArgs(1),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			return a.withTarget(ctx, args[0], func(c *connection, id string) error {
 				return a.showTargetDelivery(c.deliveries.ResumeTarget(ctx, &calloutv1.ResumeTargetRequest{Id: id}))
@@ -62,6 +66,7 @@ func (a *app) targetSettings() *cobra.Command {
 		Use:   "settings TARGET",
 		Short: "Show how events are delivered to a target, or change it with flags",
 		Example: `  callout target settings demo
+  callout target settings demo --watch
   callout target settings demo --schedule 5s,1m,1h --rate 50 --concurrency 10
   callout target settings demo --schedule default --rate 0`,
 		Args: cobra.ExactArgs(1),
@@ -71,29 +76,38 @@ func (a *app) targetSettings() *cobra.Command {
 	f.Int32Var(&rate, "rate", 0, "deliveries a second, up to 10000; 0: no limit")
 	f.Int32Var(&concurrency, "concurrency", 0, "deliveries under way at once, up to 1000; 0: no limit of its own")
 	f.Var(&state, "state", "pause or resume the target")
-	cmd.RunE = a.run(func(ctx context.Context, args []string) error {
-		return a.withTarget(ctx, args[0], func(c *connection, id string) error {
-			request := &calloutv1.UpdateTargetDeliveryRequest{Id: id}
-			changed := false
-			if f.Changed("schedule") {
-				request.Schedule, changed = scheduleList(schedule), true
-			}
-			if f.Changed("rate") {
-				request.RatePerSecond, changed = &rate, true
-			}
-			if f.Changed("concurrency") {
-				request.Concurrency, changed = &concurrency, true
-			}
-			if f.Changed("state") {
-				request.State, changed = &state.value, true
-			}
-			if !changed {
-				return a.showTargetDelivery(c.deliveries.GetTargetDelivery(ctx, &calloutv1.GetTargetDeliveryRequest{Id: id}))
-			}
-			return a.showTargetDelivery(c.deliveries.UpdateTargetDelivery(ctx, request))
-		})
+	changes := func() bool {
+		return slices.ContainsFunc([]string{"schedule", "rate", "concurrency", "state"}, f.Changed)
+	}
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if changes() && f.Changed("watch") {
+			return usageErrorf("--watch only looks: change the settings first, and watch then")
+		}
+		return nil
+	}
+	return a.watchable(cmd, func(ctx context.Context, c *connection, args []string) error {
+		t, err := c.target(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if !changes() {
+			return a.showTargetDelivery(c.deliveries.GetTargetDelivery(ctx, &calloutv1.GetTargetDeliveryRequest{Id: t.GetId()}))
+		}
+		request := &calloutv1.UpdateTargetDeliveryRequest{Id: t.GetId()}
+		if f.Changed("schedule") {
+			request.Schedule = scheduleList(schedule)
+		}
+		if f.Changed("rate") {
+			request.RatePerSecond = &rate
+		}
+		if f.Changed("concurrency") {
+			request.Concurrency = &concurrency
+		}
+		if f.Changed("state") {
+			request.State = &state.value
+		}
+		return a.showTargetDelivery(c.deliveries.UpdateTargetDelivery(ctx, request))
 	})
-	return cmd
 }
 
 // scheduleList makes the list of waits; "default" and "" are the empty one.
