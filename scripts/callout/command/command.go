@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/callout-dev/callout/scripts/callout/terminal"
+	"github.com/callout-dev/callout/shared/egress"
 )
 
 // The exit codes. Scripts rely on them; the help of callout itself is where they are written down.
@@ -39,6 +40,8 @@ type Process struct {
 	// Dial and Listen are the network; nil is the real one.
 	Dial   func(ctx context.Context, network, address string) (net.Conn, error)
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Resolver finds the addresses of names for doctor; nil is the system's.
+	Resolver egress.Resolver
 }
 
 // app is one run of the program.
@@ -133,7 +136,7 @@ Tables are for people, and coloured on a terminal unless NO_COLOR is set or TERM
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
 			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
-		a.applyCommand(), a.listenCommand(), a.resealCommand(), a.completionCommand())
+		a.applyCommand(), a.listenCommand(), a.resealCommand(), a.doctorCommand(), a.completionCommand())
 	a.complete(root)
 	return root
 }

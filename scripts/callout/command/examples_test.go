@@ -67,13 +67,13 @@ func TestEveryCommandHasExamplesThatItTakes(t *testing.T) {
 func TestExamplesAreHeld(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]string{
-		"callout target list --nonsense":                  "unknown flag",
-		"callout target get":                              "accepts 1 arg",
-		"callout target create --name a":                  "required flag",
-		"callout delivery list -o xml":                    "must be one of",
-		"callout target gets a":                           "knows no",
-		"callout target list --interval soon":             "invalid",
-		"callout completion tcsh":                         "invalid argument",
+		"callout target list --nonsense":                   "unknown flag",
+		"callout target get":                               "accepts 1 arg",
+		"callout target create --name a":                   "required flag",
+		"callout delivery list -o xml":                     "must be one of",
+		"callout target gets a":                            "knows no",
+		"callout target list --interval soon":              "invalid",
+		"callout completion tcsh":                          "invalid argument",
 		"callout event publish a --data '{\"id\":1}' more": "accepts 1 arg",
 	} {
 		found, err := callsIn(line)

@@ -29,6 +29,7 @@ import (
 const (
 	apiAddress    = "127.0.0.1:8080"
 	issuerAddress = "127.0.0.1:8082"
+	pubsubAddress = "127.0.0.1:8085"
 	listenAddress = "127.0.0.1:9000"
 )
 

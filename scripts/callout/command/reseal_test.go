@@ -32,7 +32,7 @@ func install(t *testing.T, data, sealKeys string, test func(i installed)) {
 	w := &world{t: t, data: data, env: map[string]string{}, listeners: map[string]*memnet.Listener{}}
 	n := 0
 	l, err := local.Start(t.Context(), local.Config{
-		Listen: apiAddress, Firestore: "127.0.0.1:8081", Issuer: issuerAddress, Data: data, EgressAllow: local.DefaultEgressAllow,
+		Listen: apiAddress, Firestore: "127.0.0.1:8081", PubSub: pubsubAddress, Issuer: issuerAddress, Data: data, EgressAllow: local.DefaultEgressAllow,
 		Log: logging.Discard(), NewListener: func(address string) (net.Listener, error) { return w.listen(t.Context(), "tcp", address) },
 		NewKey:  func() (*rsa.PrivateKey, error) { n++; return signingKeys()[n%2], nil },
 		Environ: []string{"CALLOUT_SEAL_KEYS=" + sealKeys},
@@ -40,7 +40,8 @@ func install(t *testing.T, data, sealKeys string, test func(i installed)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test(installed{w, []string{"GOOGLE_CLOUD_PROJECT=" + local.Project, "FIRESTORE_EMULATOR_HOST=127.0.0.1:8081", "CALLOUT_SEAL_KEYS=" + sealKeys}})
+	test(installed{w, []string{"GOOGLE_CLOUD_PROJECT=" + local.Project, "FIRESTORE_EMULATOR_HOST=127.0.0.1:8081", "PUBSUB_EMULATOR_HOST=" + pubsubAddress,
+		"CALLOUT_SEAL_KEYS=" + sealKeys, "CALLOUT_EGRESS_ALLOW=" + local.DefaultEgressAllow}})
 	if err := l.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
