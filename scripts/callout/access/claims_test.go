@@ -11,7 +11,9 @@ import (
 )
 
 func TestReadClaims(t *testing.T) {
-	jwt := func(payload string) string { return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln" }
+	jwt := func(payload string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
+	}
 	for name, tt := range map[string]struct {
 		token string
 		want  Claims

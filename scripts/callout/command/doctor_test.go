@@ -94,6 +94,7 @@ func with(environ []string, changes ...string) []string {
 }
 
 func TestDoctorFindsAHealthyInstallationHealthy(t *testing.T) {
+	t.Parallel()
 	signingKeys()
 	synctest.Test(t, func(t *testing.T) {
 		install(t, t.TempDir(), sealK1, func(i installed) {
@@ -122,6 +123,7 @@ func TestDoctorFindsAHealthyInstallationHealthy(t *testing.T) {
 }
 
 func TestDoctorNamesWhatIsWrongOutside(t *testing.T) {
+	t.Parallel()
 	signingKeys()
 	synctest.Test(t, func(t *testing.T) {
 		install(t, t.TempDir(), sealK1, func(i installed) {
@@ -204,6 +206,7 @@ func TestDoctorNamesWhatIsWrongOutside(t *testing.T) {
 }
 
 func TestDoctorNamesWhatIsWrongInside(t *testing.T) {
+	t.Parallel()
 	signingKeys()
 	synctest.Test(t, func(t *testing.T) {
 		install(t, t.TempDir(), sealK1, func(i installed) {

@@ -44,6 +44,12 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
+func (b *buffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
+}
+
 func (w *world) listening(args ...string) *listening {
 	p, _, _ := w.process("", append([]string{"listen"}, args...)...)
 	l := &listening{w: w, done: make(chan int, 1), out: &buffer{}, err: &buffer{}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,22 +13,19 @@ import (
 	"github.com/callout-dev/callout/shared/action"
 )
 
-// watching runs a command beside the test.
+// watching is a command that runs beside the test.
 type watching struct {
 	t         *testing.T
 	stop      context.CancelFunc
 	done      chan int
-	out, errs interface {
-		String() string
-		Reset()
-	}
+	out, errs *buffer
 }
 
 func (w *world) watch(screen bool, args ...string) *watching {
 	ctx, cancel := context.WithCancel(w.t.Context())
-	p, out, errs := w.process("", args...)
-	p.Screen, p.Terminal = screen, screen
-	v := &watching{t: w.t, stop: cancel, done: make(chan int, 1), out: out, errs: errs}
+	p, _, _ := w.process("", args...)
+	v := &watching{t: w.t, stop: cancel, done: make(chan int, 1), out: &buffer{}, errs: &buffer{}}
+	p.Out, p.Err, p.Screen, p.Terminal = v.out, v.errs, screen, screen
 	go func() { v.done <- command.Run(ctx, p) }()
 	return v
 }
@@ -45,7 +43,7 @@ func (v *watching) interrupt() {
 	v.t.Helper()
 	v.stop()
 	if code := <-v.done; code != command.ExitFine {
-		v.t.Errorf("exit %d, %s", code, v.errs)
+		v.t.Errorf("exit %d, %s", code, v.errs.String())
 	}
 }
 
@@ -119,30 +117,30 @@ func TestWatchOnATerminal(t *testing.T) {
 func TestWatchGoesOnWhenTheAPIIsAwayForAWhile(t *testing.T) {
 	inWorld(t, func(w *world) {
 		withTargets(w)
-		away := false
+		var away atomic.Bool
 		w.before = func(rw http.ResponseWriter, _ *http.Request) bool {
-			if away {
+			if away.Load() {
 				rw.WriteHeader(http.StatusServiceUnavailable)
 			}
-			return away
+			return away.Load()
 		}
 		for _, screen := range []bool{false, true} {
 			v := w.watch(screen, "target", "list", "--watch")
 			v.after(time.Second)
-			away = true
+			away.Store(true)
 			out := v.after(10 * time.Second)
 			if screen {
 				wantSaid(t, out, "503", "alpha")
 			} else if said := v.errs.String(); out != "" || strings.Count(said, "looking again") != 1 {
 				t.Errorf("it prints %q and says %q", out, said)
 			}
-			away = false
+			away.Store(false)
 			w.ok("target", "update", "alpha", "--timeout", "4s")
 			wantSaid(t, v.after(2*time.Second), "4s")
 			w.ok("target", "update", "alpha", "--timeout", "5s")
 			v.interrupt()
 		}
-		away = true
+		away.Store(true)
 		w.fails(command.ExitFailed, []string{"target", "list", "--watch"}, "503") // from the start
 	})
 }

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	nextFirestore   = "Is it there, and do GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE and FIRESTORE_EMULATOR_HOST name it? Who runs this must be able to read it (roles/datastore.viewer)."
+	nextFirestore = "Is it there, and do GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE and FIRESTORE_EMULATOR_HOST name it? " +
+		"Who runs this must be able to read it (roles/datastore.viewer)."
 	nextCredentials = "Log in for programs (gcloud auth application-default login), or name a key file in GOOGLE_APPLICATION_CREDENTIALS."
 	nextIndexes     = "Make those of infra/firestore.indexes.json (scripts/deploy does), and wait until they are ready."
 	nextSealKeys    = "Put the missing key back into CALLOUT_SEAL_KEYS of every function: without it, what it has sealed is lost."
@@ -151,7 +152,8 @@ func sealKeys(ctx context.Context, p *Patient) Finding {
 	case err != nil:
 		return failed(nextFirestore, "%s", reason(err))
 	case r.Stale > 0:
-		return warning(`"callout reseal" seals them with the first key; until then keep the others.`, "all %d values open, %d of them with another key than the first", values, r.Stale)
+		return warning(`"callout reseal" seals them with the first key; until then keep the others.`,
+			"all %d values open, %d of them with another key than the first", values, r.Stale)
 	case values == 0:
 		return fine("nothing is sealed yet")
 	}

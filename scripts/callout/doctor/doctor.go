@@ -140,7 +140,8 @@ func configuration(_ context.Context, p *Patient) Finding {
 		return Finding{Verdict: Skipped, Says: "nothing says where Firestore and Pub/Sub are: only what is seen from outside is checked",
 			Next: "To check the rest, give the environment of the functions: GOOGLE_CLOUD_PROJECT, CALLOUT_DATABASE, CALLOUT_SEAL_KEYS, CALLOUT_EGRESS_ALLOW."}
 	case p.Config.Issuer != "" && p.Issuer != "" && p.Config.Issuer != p.Issuer:
-		return warning("Give the same one with --issuer and in CALLOUT_ISSUER.", "the functions take tokens of %s, and the one for this check comes from %s", p.Config.Issuer, p.Issuer)
+		return warning("Give the same one with --issuer and in CALLOUT_ISSUER.",
+			"the functions take tokens of %s, and the one for this check comes from %s", p.Config.Issuer, p.Issuer)
 	}
 	return fine("project %s, database %s, of %s", p.Config.Project, p.Config.DatabaseID, p.Source)
 }

@@ -67,7 +67,8 @@ func endpoints(ctx context.Context, p *Patient) Finding {
 	case len(denied) > 0:
 		return failed("Change their endpoints, or open the addresses in CALLOUT_EGRESS_ALLOW.", "of %s, %d may not be called: %s", all, len(denied), some(denied))
 	case len(unknown) > 0:
-		return warning("Check the names: calls fail until they resolve where the functions run.", "of %s, %d have a name that does not resolve here: %s", all, len(unknown), some(unknown))
+		return warning("Check the names: calls fail until they resolve where the functions run.",
+			"of %s, %d have a name that does not resolve here: %s", all, len(unknown), some(unknown))
 	}
 	return fine("%s: all may be called, and their names resolve here", all)
 }

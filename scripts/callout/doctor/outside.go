@@ -59,7 +59,8 @@ func api(ctx context.Context, p *Patient) Finding {
 	}
 	var health struct{ Status, Version string }
 	if a.status != http.StatusOK || json.Unmarshal(a.body, &health) != nil || health.Status != "ok" {
-		return failed("Is --api the address of a Callout API? If a proxy stands before it, does that pass /health on?", "%s/health answers %d, and not as Callout does", p.API, a.status)
+		return failed("Is --api the address of a Callout API? If a proxy stands before it, does that pass /health on?",
+			"%s/health answers %d, and not as Callout does", p.API, a.status)
 	}
 	p.reached = true
 	said := fmt.Sprintf("%s answers in %s", p.API, a.took.Round(time.Millisecond))
