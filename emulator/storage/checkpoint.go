@@ -8,8 +8,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// Checkpoint writes a copy of the store as it is now into dir, which must not exist; Open opens it. Files that never change are linked
-// where the file system can, so it is cheap on the same disk.
+// Checkpoint writes a copy of the store as it is now into dir, which must not exist; Open opens it. What was acknowledged before the call is
+// in it, of what is written during it a beginning, each batch whole or not at all. Files that never change are linked where the file system
+// can, so it is cheap on the same disk. The error wraps ErrFull or ErrUnavailable where the disk is the reason; then the folder is
+// removed, or is one that Open refuses.
 func (s *Store) Checkpoint(dir string) error {
 	if err := s.checkpoint(dir); err != nil {
 		return fmt.Errorf("checkpoint to %s: %w", dir, err)
@@ -26,13 +28,37 @@ func (s *Store) checkpoint(dir string) error {
 		return err
 	}
 	defer s.done()
-	if err := makeFolder(s.fs, dir); err != nil {
+	if err := errors.Join(s.health.fatal(), s.room(0)); err != nil {
 		return err
 	}
-	if err := db.Checkpoint(s.fs.PathJoin(dir, "store"), pebble.WithFlushedWAL()); err != nil {
+	if err := makeFolder(s.fs, dir); err != nil {
 		return classify(err)
 	}
-	return writeFormat(s.fs, dir) // last: a folder without it is not a whole copy
+	err = checkpointDB(db, s.fs.PathJoin(dir, "store"))
+	if err == nil {
+		err = s.health.fatal() // the log that was copied may have ended before this call, and Pebble was not told
+	}
+	if err == nil {
+		err = writeFormat(s.fs, dir) // last: a folder without it is not a whole copy
+	}
+	if err != nil {
+		_ = s.fs.RemoveAll(dir)
+	}
+	return classify(err)
+}
+
+// checkpointDB makes the copy. Pebble panics, holding nothing, where a folder of it cannot be synced.
+func checkpointDB(db *pebble.DB, dir string) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			cause, ok := r.(error)
+			if !ok {
+				cause = fmt.Errorf("%v", r)
+			}
+			err = cause
+		}
+	}()
+	return db.Checkpoint(dir, pebble.WithFlushedWAL())
 }
 
 // Metrics are the store's numbers. Bytes unless said otherwise.

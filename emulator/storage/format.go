@@ -41,7 +41,7 @@ func checkFormat(fsys vfs.FS, dir string) error {
 	f, err := fsys.Open(fsys.PathJoin(dir, formatFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := fsys.Stat(fsys.PathJoin(dir, "store")); err == nil {
-			return fmt.Errorf("%w: there is a folder \"store\" but no file %s", ErrFormat, formatFile)
+			return fmt.Errorf("%w: there is a folder \"store\" but no file %s; if it was left by a restore that was broken off, remove the folder and restore again", ErrFormat, formatFile)
 		}
 		return writeFormat(fsys, dir)
 	}

@@ -148,7 +148,7 @@ func (s *Store) openDB(readOnly bool) (*pebble.DB, error) {
 func (s *Store) options(readOnly bool) *pebble.Options {
 	o := &pebble.Options{
 		ReadOnly:                    readOnly,
-		FS:                          shield{s.fs, &s.health},
+		FS:                          shield{s.fs, &s.health, s.path(), &logs{written: map[string]*atomic.Int64{}}},
 		Lock:                        s.lock,
 		CacheSize:                   s.cacheBytes,
 		FormatMajorVersion:          pebble.FormatNewest,
