@@ -130,6 +130,7 @@ var homes = []home{
 		"go.opentelemetry.io/otel/attribute": {"shared/call", "shared/host", "shared/queue"},
 		"go.opentelemetry.io/otel/trace":     {"shared/call", "shared/host", "shared/queue"},
 	}},
+	{dependency: "github.com/klauspost/compress", in: []string{"shared/backup"}},
 	{dependency: "golang.org/x/net", in: []string{"shared/engine"}},
 	{dependency: "golang.org/x/time", in: []string{"shared/auth"}},
 	{dependency: "golang.org/x/sync", in: []string{"shared", "functions"}}, // as good as the standard library

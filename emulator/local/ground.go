@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -66,6 +68,11 @@ func (g *ground) open(c Config) error {
 	var err error
 	if g.store, err = storage.Open(storage.Options{Dir: c.Data, MemTableBytes: c.MemTableBytes, Log: c.Log}); err != nil {
 		return err
+	}
+	if c.Data != "" {
+		if err := os.RemoveAll(filepath.Join(c.Data, backupFolder)); err != nil { // the store's lock says that nobody is at it
+			return err
+		}
 	}
 	if g.sealKey, err = sealKey(c); err != nil {
 		return err

@@ -24,6 +24,7 @@ type Info struct {
 	Audience       string                   `json:"audience"`
 	Clients        map[string]issuer.Client `json:"clients"`
 	ServiceAccount string                   `json:"serviceAccount"`
+	Backup         BackupAccess             `json:"backup"`
 }
 
 // writeInfo writes local.json: into the data folder, or into a temporary one where there is none.
@@ -47,6 +48,7 @@ func (l *Local) writeInfo(api string) error {
 	l.Info = Info{
 		API: api, Firestore: address(l.ground.firestoreRPC), PubSub: address(l.ground.pubsubRPC),
 		Project: Project, Audience: Audience, Clients: l.ground.issuer.Clients(), ServiceAccount: filepath.Join(dir, serviceAccountFile),
+		Backup: BackupAccess{URL: baseURL(l.listener.Addr()) + backupPath, Token: l.backups.token},
 	}
 	if l.config.Issuer != "" {
 		l.Info.Issuer = l.ground.issuerURL

@@ -27,6 +27,7 @@ type Local struct {
 	config   Config
 	ground   *ground
 	clients  *env.Clients // nil where the functions run elsewhere
+	backups  *backups
 	api      *http.Server
 	listener net.Listener
 	stopTick context.CancelFunc
@@ -92,7 +93,7 @@ func (l *Local) start(ctx context.Context) error {
 	return nil
 }
 
-// functions makes the handler of the API's port: all functions, or only the health check where they run elsewhere.
+// functions makes the handler of the API's port: all functions, or only the health check where they run elsewhere; and backups.
 func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	config, err := l.ground.environment(l.config)
 	if err != nil {
@@ -113,6 +114,8 @@ func (l *Local) functions(ctx context.Context) (http.Handler, error) {
 	if l.config.Functions != "" {
 		functions = nil
 	}
+	l.backups = newBackups(l.config, l.ground, l.stopping)
+	functions = append(functions, l.backups.function())
 	api.handler, err = host.Routes(l.clients, functions)
 	return api.handler, err
 }

@@ -44,7 +44,7 @@ func observe(log *slog.Logger, next http.Handler) http.Handler {
 			if p != nil && p != http.ErrAbortHandler {
 				log.ErrorContext(r.Context(), "panic", "panic", p, "stack", string(debug.Stack()))
 				if seen.status == 0 {
-					refuse(seen, http.StatusInternalServerError, codes.Internal, "An internal error occurred")
+					Refuse(seen, http.StatusInternalServerError, codes.Internal, "An internal error occurred")
 					p = nil
 				}
 			}

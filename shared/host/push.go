@@ -33,33 +33,33 @@ func (p *pushHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := r.Context()
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		refuse(w, http.StatusMethodNotAllowed, codes.Unimplemented, "Method Not Allowed")
+		Refuse(w, http.StatusMethodNotAllowed, codes.Unimplemented, "Method Not Allowed")
 		return
 	}
 	if err := p.guard.Authenticate(ctx, r.Header.Get("Authorization")); err != nil {
 		p.log.WarnContext(ctx, "push refused", logging.Err, err)
 		status, code := pushRefusal(err)
-		refuse(w, status, code, "this is for the queue only")
+		Refuse(w, status, code, "this is for the queue only")
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPush))
 	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
-		refuse(w, http.StatusRequestEntityTooLarge, codes.ResourceExhausted, "push too large")
+		Refuse(w, http.StatusRequestEntityTooLarge, codes.ResourceExhausted, "push too large")
 		return
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "body not readable")
+		Refuse(w, http.StatusBadRequest, codes.InvalidArgument, "body not readable")
 		return
 	}
 	m, err := queue.DecodePush(body)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, codes.InvalidArgument, "not a push of Pub/Sub")
+		Refuse(w, http.StatusBadRequest, codes.InvalidArgument, "not a push of Pub/Sub")
 		return
 	}
 	if err := p.event(ctx, m); err != nil {
 		if !acknowledge(err) {
 			p.log.WarnContext(ctx, "push comes back", logging.Err, err)
-			refuse(w, http.StatusServiceUnavailable, codes.Unavailable, "try again")
+			Refuse(w, http.StatusServiceUnavailable, codes.Unavailable, "try again")
 			return
 		}
 		p.log.ErrorContext(ctx, "push given up", logging.Err, err)

@@ -65,11 +65,11 @@ func healthy(w http.ResponseWriter, _ *http.Request) {
 }
 
 func notFound(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, http.StatusNotFound, codes.NotFound, "Not Found")
+	Refuse(w, http.StatusNotFound, codes.NotFound, "Not Found")
 }
 
-// refuse answers in the shape that REST callers know (actions-v2.md section 3.2).
-func refuse(w http.ResponseWriter, status int, code codes.Code, message string) {
+// Refuse answers in the shape that REST callers know (actions-v2.md section 3.2).
+func Refuse(w http.ResponseWriter, status int, code codes.Code, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(struct {
