@@ -136,7 +136,8 @@ Tables are for people, and coloured on a terminal unless NO_COLOR is set or TERM
 			a.eventPublish(), a.eventImport()),
 		a.group(&cobra.Command{Use: "delivery", Short: "What became of events"},
 			a.deliveryList(), a.deliveryGet(), a.deliveryRedeliver(), a.deliveryTail(), a.deliveryExplain()),
-		a.applyCommand(), a.listenCommand(), a.backupCommand(), a.restoreCommand(), a.resealCommand(), a.doctorCommand(), a.completionCommand())
+		a.applyCommand(), a.exportCommand(), a.listenCommand(), a.backupCommand(), a.restoreCommand(), a.resealCommand(), a.doctorCommand(),
+		a.completionCommand())
 	a.complete(root)
 	return root
 }
