@@ -100,7 +100,7 @@ func text(lines []result, how string) string {
 
 %d scenarios, %d of them failed (%s). Made by
 
-`+"```"+`
+`+"```sh"+`
 go test ./emulator/faults -timeout 60m -report%s
 `+"```"+`
 

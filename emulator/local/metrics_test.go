@@ -61,7 +61,7 @@ func TestMetrics(t *testing.T) {
 		families, text := scrape(t, i)
 		checkMetrics(t, families)
 		checkDashboard(t, families)
-		checkReadme(t, families)
+		checkDocument(t, families)
 		for _, secret := range []string{"127.0.0.1", "default", "to.good", w.sites["down"].target} {
 			if strings.Contains(text, secret) {
 				t.Errorf("%q is in the metrics", secret)
@@ -241,10 +241,10 @@ func checkDashboard(t *testing.T, families map[string]*dto.MetricFamily) {
 	}
 }
 
-// checkReadme: its table has a line for each metric, with its labels.
-func checkReadme(t *testing.T, families map[string]*dto.MetricFamily) {
+// checkDocument: its table in shared/telemetry/README.md has a line for each metric, with its labels.
+func checkDocument(t *testing.T, families map[string]*dto.MetricFamily) {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile("../../shared/telemetry/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,14 +258,14 @@ func checkReadme(t *testing.T, families map[string]*dto.MetricFamily) {
 		row := regexp.MustCompile(fmt.Sprintf("(?m)^\\| `%s` \\| %s \\|([^|]*)\\|", name, strings.ToLower(f.GetType().String())))
 		line := row.FindStringSubmatch(string(text))
 		if line == nil {
-			t.Errorf("the README does not tell of %s, a %s", name, f.GetType())
+			t.Errorf("the document does not tell of %s, a %s", name, f.GetType())
 			continue
 		}
 		told := regexp.MustCompile("`[^`]+`").FindAllString(line[1], -1)
 		slices.Sort(told)
 		slices.Sort(labels)
 		if diff := cmp.Diff(told, slices.Compact(labels)); diff != "" {
-			t.Errorf("labels of %s (-README +metrics):\n%s", name, diff)
+			t.Errorf("labels of %s (-document +metrics):\n%s", name, diff)
 		}
 	}
 }

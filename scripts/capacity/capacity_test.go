@@ -116,9 +116,9 @@ func TestEveryLimitHasItsPage(t *testing.T) {
 	}
 }
 
-// TestReadme: what the README says of a million events is what is computed here.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../README.md")
+// TestDocument: what infra/README.md says of a million events is what is computed here.
+func TestDocument(t *testing.T) {
+	text, err := os.ReadFile("../../infra/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestReadme(t *testing.T) {
 			grouped(million*readsPerEvent), b.reads, grouped(million*deletionsPerEvent), b.deletions, b.messages, b.together()),
 	} {
 		if !strings.Contains(readme, want) {
-			t.Errorf("the README does not say %q", want)
+			t.Errorf("infra/README.md does not say %q", want)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func (c costs) check() error {
 	return nil
 }
 
-// What an event with one target does to the services (package ledger, and the README's "What it costs in the cloud").
+// What an event with one target does to the services (package ledger, and infra/README.md).
 const (
 	writesPerEvent    = 3.0 // the event, its delivery, the attempt
 	readsPerEvent     = 1.0

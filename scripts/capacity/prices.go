@@ -1,6 +1,6 @@
 package main
 
-// priceDate is of when the prices are: the README's table has the same, and a test holds it against them.
+// priceDate is of when the prices are: the table of infra/README.md has the same, and a test holds it against them.
 const priceDate = "November 2026"
 
 // List prices in USD, for 100,000 operations of a Firestore in a multi-region, and for a TiB into or out of Pub/Sub.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -46,6 +47,13 @@ func TestNodesClients(t *testing.T) {
 		})
 	}
 	t.Run("The API, by the reference's clients", func(t *testing.T) { apiTests(t, dir) })
+	t.Run("Standard Webhooks", func(t *testing.T) {
+		vectors, err := filepath.Abs("../../../shared/signature/testdata/vectors.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, dir, []string{"CALLOUT_VECTORS=" + vectors}, "node", "--test", "--test-reporter=spec", "webhooks.test.mjs")
+	})
 }
 
 // apiTests are those of the reference system's clients: a service account's key file from the local issuer is all that they are given.
