@@ -76,7 +76,8 @@ func programs(t *testing.T) string {
 
 // built makes them once for all tests, and without the race detector, in the folder of TestMain.
 var built = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", os.Getenv(binariesVariable), "./emulator", "./functions", "./scripts/...")
+	cmd := exec.Command("go", "build", "-o", os.Getenv(binariesVariable), "./emulator", "./functions", "./scripts/callout",
+		"./scripts/bench", "./scripts/capacity", "./scripts/image", "./scripts/examples/...")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)

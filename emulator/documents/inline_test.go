@@ -57,6 +57,27 @@ func lacks(binary string, words []string) string {
 	return ""
 }
 
+// TestEmulatorsFlags: emulator/README.md has all of them.
+func TestEmulatorsFlags(t *testing.T) {
+	out, err := exec.Command(filepath.Join(programs(t), "emulator"), "-help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	table, err := os.ReadFile(filepath.Join(root, "emulator/README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`(?m)^  (-[a-z-]+)`).FindAllSubmatch(out, -1)
+	if len(flags) < 8 {
+		t.Errorf("only %d flags", len(flags))
+	}
+	for _, flag := range flags {
+		if !strings.Contains(string(table), "`"+string(flag[1])+"`") {
+			t.Errorf("emulator/README.md says nothing of %s", flag[1])
+		}
+	}
+}
+
 var (
 	pathOfTheAPI = regexp.MustCompile(`^(GET|POST|PUT|PATCH|DELETE) (/v[12]\S*?)(\?.*)?$`)
 	parameter    = regexp.MustCompile(`\{[^}]*\}`)
