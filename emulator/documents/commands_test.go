@@ -43,6 +43,8 @@ func TestCommands(t *testing.T) {
 					printed, err = s.block(b)
 				case b.language == "text" && b.more == "output":
 					err = compare(b.at.text, printed, s)
+				case b.language == "text" && strings.HasPrefix(b.more, "output of "):
+					err = s.said(strings.TrimPrefix(b.more, "output of "), b.at.text)
 				case b.language == "json" && b.more != "":
 					err = s.send(b)
 				}
@@ -147,12 +149,14 @@ func (s *session) info(data string) map[string]any {
 
 // compare wants what was printed to be what the document shows, where … stands for anything within a line.
 func compare(shown, printed string, s *session) error {
-	pattern := regexp.QuoteMeta(trimmed(s.real(shown)))
-	pattern = strings.ReplaceAll(pattern, regexp.QuoteMeta("…"), ".*")
-	if !regexp.MustCompile("^" + pattern + "$").MatchString(trimmed(printed)) {
+	if !regexp.MustCompile("^" + s.pattern(shown) + "$").MatchString(trimmed(printed)) {
 		return errors.New("this is not what was printed")
 	}
 	return nil
+}
+
+func (s *session) pattern(shown string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(trimmed(s.real(shown))), regexp.QuoteMeta("…"), ".*")
 }
 
 // trimmed is without blanks at the ends of lines, and without those that JSON may have between values.

@@ -35,6 +35,7 @@ type session struct {
 	ports    map[string]string // where what documents have at a port is
 	instead  map[string]string // texts in the commands of this document that stand for others
 	blocks   int
+	left     map[string]*output // of servers, by the files of their blocks
 	servers  sync.WaitGroup
 }
 
@@ -45,7 +46,7 @@ var portWord = regexp.MustCompile(`\b(` + strings.Join(documented, "|") + `)\b`)
 
 func newSession(t *testing.T, binaries string) *session {
 	t.Helper()
-	s := &session{t: t, tree: t.TempDir(), work: t.TempDir(), statuses: make(chan string), ports: map[string]string{}, instead: map[string]string{}}
+	s := &session{t: t, tree: t.TempDir(), work: t.TempDir(), statuses: make(chan string), ports: map[string]string{}, instead: map[string]string{}, left: map[string]*output{}}
 	for _, port := range documented {
 		s.ports[port] = freePort(t)
 	}
@@ -204,66 +205,81 @@ func (s *session) serve(path, ready string) (string, error) {
 	if _, ok := <-s.statuses; !ok {
 		return "", fmt.Errorf("the shell ended")
 	}
-	said := &output{ready: ready, found: make(chan struct{})}
+	said := &output{changed: make(chan struct{})}
+	s.left[path] = said
 	s.servers.Go(func() {
 		from, err := os.Open(pipe)
-		if err != nil {
-			return
+		if err == nil {
+			_, _ = io.Copy(said, from) // to its end
+			_ = from.Close()
 		}
-		defer from.Close()
-		_, _ = io.Copy(said, from) // to its end
 		said.end()
 	})
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	select {
-	case <-said.found:
-	case <-ctx.Done():
-	}
-	text, ok := said.text()
+	text, ok := said.wait(s.t.Context(), func(text string) bool { return strings.Contains(text, ready) })
 	if !ok {
 		return text, fmt.Errorf("it did not say %q", ready)
 	}
 	return text, nil
 }
 
+// said waits until the server whose block has a text in it has printed what a document shows.
+func (s *session) said(by, shown string) error {
+	wanted := regexp.MustCompile(s.pattern(shown))
+	for path, out := range s.left {
+		block, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(block), by) {
+			continue
+		}
+		if text, ok := out.wait(s.t.Context(), func(text string) bool { return wanted.MatchString(trimmed(text)) }); !ok {
+			return fmt.Errorf("%s did not say this, but\n%s", by, text)
+		}
+		return nil
+	}
+	return fmt.Errorf("nothing that runs has %q in its command", by)
+}
+
 // output is what a server has said so far.
 type output struct {
-	ready string
-	found chan struct{} // closed when it is ready, or has ended
-
-	mu     sync.Mutex
-	all    bytes.Buffer
-	is     bool
-	closed bool
+	mu      sync.Mutex
+	all     bytes.Buffer
+	changed chan struct{} // closed when there is more, or will be no more
+	ended   bool
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.all.Write(p)
-	if !o.is && strings.Contains(o.all.String(), o.ready) {
-		o.is = true
-		o.close()
-	}
+	close(o.changed)
+	o.changed = make(chan struct{})
 	return len(p), nil
-}
-
-func (o *output) close() {
-	if !o.closed {
-		o.closed = true
-		close(o.found)
-	}
 }
 
 func (o *output) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.close()
+	o.ended = true
+	close(o.changed)
+	o.changed = make(chan struct{})
 }
 
-func (o *output) text() (text string, ready bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.all.String(), o.is
+// wait gives what was said once it is as wanted, or when it will not be any more.
+func (o *output) wait(ctx context.Context, wanted func(string) bool) (text string, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		o.mu.Lock()
+		text, ended, changed := o.all.String(), o.ended, o.changed
+		o.mu.Unlock()
+		if wanted(text) {
+			return text, true
+		}
+		if ended || ctx.Err() != nil {
+			return text, false
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
 }

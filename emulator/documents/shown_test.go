@@ -41,8 +41,11 @@ func (d document) check(b block) error {
 		}
 		_, err := parse(b.at.text)
 		return err
-	case "text", "mermaid":
-		return nil // output is compared where the commands are run
+	case "text":
+		if b.more != "" && b.more != "output" && !strings.HasPrefix(b.more, "output of ") {
+			return errors.New("text is nothing more, output, or output of a server")
+		}
+		return nil // it is compared where the commands are run
 	case "json":
 		_, err := values(b.at.text)
 		return err
