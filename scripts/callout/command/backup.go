@@ -93,7 +93,7 @@ func (a *app) backupTo(ctx context.Context, server access.Backup, withoutKey boo
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }() // the whole file has its own name by then
+	defer func() { _ = os.Remove(f.Name()) }() // the whole file has its own name by then
 	defer f.Close()
 	if _, err := a.fetch(ctx, server, withoutKey, f); err != nil {
 		return m, err
@@ -109,10 +109,22 @@ func (a *app) backupTo(ctx context.Context, server access.Backup, withoutKey boo
 	if err := back.cause(err); err != nil {
 		return m, fmt.Errorf("what was written is not what is read back: %w", err)
 	}
-	if err := os.Link(f.Name(), name); err != nil { // unlike renaming, it overwrites nothing
+	if err := place(f.Name(), name); err != nil {
 		return m, err
 	}
 	return m, syncFolder(filepath.Dir(name))
+}
+
+// place gives a file its name. A link, unlike renaming, overwrites nothing; where the file system has none, it must be looked first.
+func place(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s is there already", to))
+	}
+	return os.Rename(from, to)
 }
 
 // fetch asks for a backup and writes it, and returns only if all of it has come.
