@@ -15,9 +15,9 @@ trap 'rm -f "$body"' EXIT
 head -c "${CONTENT_LENGTH:-0}" >"$body" # as it came: what was signed is the bytes
 
 mac() { # KEY START FORM: the signature of START and the body
-  { printf %s "$2" && cat "$body"; } | openssl dgst -sha256 -hmac "$1" -binary | case $3 in
-    hex) od -An -v -tx1 | tr -d ' \n' ;;
-    base64) openssl base64 -A ;;
+  { printf %s "$2" && cat "$body"; } | case $3 in
+    hex) openssl dgst -sha256 -hmac "$1" -r | cut -c 1-64 ;;
+    base64) openssl dgst -sha256 -hmac "$1" -binary | openssl base64 -A ;;
   esac
 }
 
