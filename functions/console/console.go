@@ -20,6 +20,8 @@ import (
 // Sessions keeps what belongs to a signed-in browser, under a reference that nobody can guess.
 type Sessions interface {
 	PutSession(ctx context.Context, instance action.InstanceID, reference, content string, expires time.Time) error
+	// ReplaceSession changes the content of a session, and is NotFound where it has ended meanwhile.
+	ReplaceSession(ctx context.Context, instance action.InstanceID, reference, content string) error
 	// Session is NotFound where there is none, or none any more.
 	Session(ctx context.Context, instance action.InstanceID, reference string) (content string, expires time.Time, err error)
 	RemoveSession(ctx context.Context, instance action.InstanceID, reference string) error

@@ -42,18 +42,27 @@ func (c *Console) begin(w http.ResponseWriter, r *http.Request, who auth.Person)
 	if who.Refresh == "" && !who.Expires.IsZero() && who.Expires.Before(s.ends) {
 		s.ends = who.Expires
 	}
-	if err := c.keep(r.Context(), s); err != nil {
+	content, err := json.Marshal(s.Person)
+	if err != nil {
+		return err
+	}
+	if err := c.Sessions.PutSession(r.Context(), s.instance, s.reference, string(content), s.ends); err != nil {
 		return err
 	}
 	return c.setCookie(w, sessionCookie, placeOfCookie(sessionCookie, string(s.instance)), s.reference, 0)
 }
 
-func (c *Console) keep(ctx context.Context, s session) error {
+// replace keeps other tokens of a session. Where somebody has signed out meanwhile, the session stays ended, and they are revoked.
+func (c *Console) replace(ctx context.Context, s session) error {
 	content, err := json.Marshal(s.Person)
 	if err != nil {
 		return err
 	}
-	return c.Sessions.PutSession(ctx, s.instance, s.reference, string(content), s.ends)
+	err = c.Sessions.ReplaceSession(ctx, s.instance, s.reference, string(content))
+	if errs.Is(err, errs.NotFound) {
+		return errNoSession.Because(c.Party.Revoke(ctx, s.Person))
+	}
+	return err
 }
 
 // current is the session of a request's browser, with a token that is good for a while: Unauthenticated where there is none.
@@ -84,9 +93,8 @@ func (c *Console) load(ctx context.Context, s *session) error {
 	return json.Unmarshal([]byte(content), &s.Person)
 }
 
-// renew gets another token. Requests that come together get the one of the first: an issuer may take it for theft that a refresh token is
-// used
-// twice. Another process may have been faster all the same, and what the issuer refuses then is there already.
+// renew gets another token. Requests that come together get the one of the first: an issuer may take it for theft that a refresh token
+// is used twice. Another process may have been faster all the same, and what the issuer refuses then is there already.
 func (c *Console) renew(ctx context.Context, s *session) error {
 	stale := s.Access
 	result, err, _ := c.renewals.Do(s.reference, func() (any, error) {
@@ -98,7 +106,7 @@ func (c *Console) renew(ctx context.Context, s *session) error {
 		who, err := c.Party.Renew(ctx, fresh.Person)
 		if err == nil {
 			fresh.Person = who
-			return fresh, c.keep(ctx, fresh)
+			return fresh, c.replace(ctx, fresh)
 		}
 		if !errs.Is(err, errs.Unauthenticated) {
 			return fresh, err

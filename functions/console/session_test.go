@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -31,6 +32,16 @@ func (s *shelf) PutSession(_ context.Context, _ action.InstanceID, reference, co
 	return nil
 }
 
+func (s *shelf) ReplaceSession(_ context.Context, _ action.InstanceID, reference, content string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.all[reference]; !ok {
+		return errs.New(errs.NotFound, "", "gone")
+	}
+	s.all[reference] = content
+	return nil
+}
+
 func (s *shelf) Session(_ context.Context, _ action.InstanceID, reference string) (string, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,8 +61,9 @@ func (s *shelf) RemoveSession(_ context.Context, _ action.InstanceID, reference 
 
 // office is an issuer that takes each refresh token once.
 type office struct {
-	renew func(auth.Person) (auth.Person, error)
-	asked int
+	renew   func(auth.Person) (auth.Person, error)
+	asked   int
+	revoked []string // access tokens
 }
 
 func (o *office) Begin(context.Context, string) (auth.Attempt, string, error) {
@@ -68,7 +80,10 @@ func (o *office) Renew(_ context.Context, who auth.Person) (auth.Person, error) 
 	return o.renew(who)
 }
 
-func (o *office) Revoke(context.Context, auth.Person) error { return nil }
+func (o *office) Revoke(_ context.Context, who auth.Person) error {
+	o.revoked = append(o.revoked, who.Access)
+	return nil
+}
 
 // signedIn is a console, and a request of somebody whose access token ends in half a minute.
 func signedIn(t *testing.T, renew func(auth.Person) (auth.Person, error)) (*Console, *office, *shelf, *http.Request) {
@@ -125,6 +140,23 @@ func TestRenewal(t *testing.T) {
 			})
 			if s, err := c.current(r); err != nil || s.Access != "a3" {
 				t.Errorf("got %q %v", s.Access, err)
+			}
+		})
+	})
+	t.Run("somebody signs out meanwhile", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			c, o, kept, r := signedIn(t, good)
+			var page sync.WaitGroup
+			page.Go(func() {
+				if _, err := c.current(r); !errs.Is(err, errs.Unauthenticated) {
+					t.Errorf("got %v", err)
+				}
+			})
+			time.Sleep(time.Millisecond) // the issuer takes a second
+			c.signOut(httptest.NewRecorder(), r)
+			page.Wait()
+			if len(kept.all) != 0 || !slices.Equal(o.revoked, []string{"a1", "a2"}) {
+				t.Errorf("%d sessions, revoked %q", len(kept.all), o.revoked)
 			}
 		})
 	})

@@ -43,6 +43,20 @@ func (s *Store) PutSession(ctx context.Context, instance action.InstanceID, refe
 	return mapError("keep session", err)
 }
 
+// ReplaceSession changes what belongs to a session. NotFound where it has ended: who signs out meanwhile stays signed out.
+func (s *Store) ReplaceSession(ctx context.Context, instance action.InstanceID, reference, content string) error {
+	ref := s.session(instance, reference)
+	sealed, err := s.sealer.Seal(placeOfSession(ref), content)
+	if err != nil {
+		return err
+	}
+	_, err = ref.Update(ctx, []firestore.Update{{Path: "sealed", Value: sealed}})
+	if missing(err) {
+		return errNoSession
+	}
+	return mapError("replace session", err)
+}
+
 // Session gives what was kept, and until when. NotFound where there is nothing, where its time is over, and where it does not open: it was
 // sealed with a key that is gone.
 func (s *Store) Session(ctx context.Context, instance action.InstanceID, reference string) (string, time.Time, error) {

@@ -47,6 +47,14 @@ func TestSessions(t *testing.T) {
 		}
 		gone("a copy under another name", "thief")
 
+		if err := s.ReplaceSession(t.Context(), here, "reference", "a fresh token"); err != nil {
+			t.Fatal(err)
+		}
+		content, until, err = s.Session(t.Context(), here, "reference")
+		if content != "a fresh token" || !until.Equal(ends) || err != nil {
+			t.Errorf("replaced: got %q until %v, %v", content, until, err)
+		}
+
 		time.Sleep(time.Hour)
 		gone("an expired one that is still there", "reference")
 		if err := s.PutSession(t.Context(), here, "reference", "another", time.Now().Add(time.Hour)); err != nil {
@@ -58,6 +66,10 @@ func TestSessions(t *testing.T) {
 			}
 		}
 		gone("a removed one", "reference")
+		if err := s.ReplaceSession(t.Context(), here, "reference", "a fresh token"); !errs.Is(err, errs.NotFound) {
+			t.Errorf("replace a removed one: %v", err)
+		}
+		gone("a removed one that was to be replaced", "reference")
 	})
 }
 
