@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -35,8 +36,8 @@ type conn struct {
 // Invoke is one unary call. The error is a *connect.Error.
 func (c conn) Invoke(ctx context.Context, method string, in, out any, _ ...grpc.CallOption) error {
 	body, err := proto.Marshal(in.(proto.Message))
-	if err != nil {
-		return connect.NewError(connect.CodeInvalidArgument, err)
+	if err != nil { // a field that a browser has not sent: browsers send texts
+		return connect.NewError(connect.CodeInvalidArgument, errors.New("a field has bytes that are no text"))
 	}
 	// Answers are not compressed: they go from one machine of ours to another.
 	client := connect.NewClient[[]byte, []byte](c.client, c.url+method, connect.WithCodec(binary{}), connect.WithAcceptCompression("gzip",

@@ -40,8 +40,9 @@ func pickCondition(v *visit) error {
 // pick finds the conditions that fit the search.
 func (p *picker) pick(names *calloutv1.ListCatalogResponse) {
 	kind := action.Kind(p.Kind)
+	search := strings.ToLower(p.Search)
 	offer := func(c action.Condition, sort string) {
-		if !strings.Contains(strings.ToLower(c.Name), strings.ToLower(p.Search)) {
+		if !strings.Contains(strings.ToLower(c.Name), search) {
 			return
 		}
 		if len(p.Names) == mostNames {

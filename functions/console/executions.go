@@ -167,6 +167,7 @@ func setExecution(v *visit) error {
 		return err
 	}
 	ids := v.r.PostForm["target"]
+	ids = ids[:min(len(ids), action.MaxTargets+1)] // one too many is what the API refuses; a page of more would be made for nothing
 	do, at, _ := strings.Cut(v.form("do"), " ")
 	if do != "save" {
 		f, err := newForm(v, c, rearrange(ids, do, number(at, -1), v.form("add")))

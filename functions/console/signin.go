@@ -110,7 +110,7 @@ func local(to string) string {
 	u, err := url.Parse(to)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(u.Path, root) || strings.ContainsAny(u.Path,
 		"\\\x00") ||
-		!strings.HasPrefix(path.Clean(u.Path)+"/", root) {
+		!strings.HasPrefix(path.Clean(u.Path)+"/", root) || u.Path == root+"signin" || u.Path == root+"callback" {
 		return root
 	}
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()

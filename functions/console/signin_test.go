@@ -164,7 +164,9 @@ func TestWhereASignInLeads(t *testing.T) {
 			{"", "/console/"}, {"/", "/console/"}, {"/v1/events", "/console/"}, {"/console/../v1/events", "/console/"},
 			{"https://evil.example/console/", "/console/"}, {"//evil.example/console/", "/console/"}, {`/\evil.example/console/`, "/console/"},
 			{`/console/\evil.example`, "/console/"}, {"javascript:alert(1)", "/console/"}, {"console/", "/console/"}, {"/console/%2e%2e/%2e%2e/",
-				"/console/"},
+				"/console/"}, {"/console/signin?to=x", "/console/"}, {"/console/callback?code=x&state=y", "/console/"},
+			{"/console/targets\r\nSet-Cookie: x=y", "/console/"}, {"/console/\xff", "/console/%FF"},
+			{"///evil.example/console/", "/console/"}, {"/console//evil.example", "/console/evil.example"},
 		} {
 			b := localtest.NewBrowser(i.Client)
 			page := b.SignIn(t, i.Info.API, tt.to, "viewer", i.Info.Clients["viewer"].Secret)

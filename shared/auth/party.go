@@ -47,7 +47,7 @@ type Attempt struct {
 // Person is who has signed in, and what they may show to the API.
 type Person struct {
 	Subject string `json:"subject"`
-	// Name is what the issuer calls them: a name, else a user name or an address, else the subject.
+	// Name is what the issuer calls them, briefly: a name, else a user name or an address, else the subject.
 	Name string `json:"name"`
 	// Access is good until Expires. Refresh is "" where the issuer gives none.
 	Access  string    `json:"access"`
@@ -112,7 +112,7 @@ func person(id *oidc.IDToken, token *oauth2.Token) Person {
 	_ = id.Claims(&said) // names of another type are none
 	who := Person{Subject: id.Subject, Access: token.AccessToken, Refresh: token.RefreshToken, Expires: token.Expiry}
 	for _, name := range []string{said.Name, said.Username, said.Email, id.Subject} {
-		if who.Name = strings.TrimSpace(name); who.Name != "" {
+		if who.Name = errs.Brief(strings.TrimSpace(name)); who.Name != "" {
 			break
 		}
 	}

@@ -40,6 +40,7 @@ func TestSignIn(t *testing.T) {
 	}{
 		{name: "the subject alone", want: "user-1"},
 		{name: "a name", edit: func(c map[string]any) { c["name"], c["preferred_username"] = "Ada", "ada" }, want: "Ada"},
+		{name: "a name without an end", edit: func(c map[string]any) { c["name"] = strings.Repeat("A", 2000) }, want: strings.Repeat("A", 1000) + "…"},
 		{name: "an address", edit: func(c map[string]any) { c["name"], c["email"] = " ", "ada@example.org" }, want: "ada@example.org"},
 		{name: "a name that is no text", edit: func(c map[string]any) { c["name"] = 7 }, want: "user-1"},
 		{name: "the issuer says who it is", query: func(q url.Values) { q.Set("iss", issuerURL) }, want: "user-1"},
