@@ -15,7 +15,7 @@ func TestBytesThatAreNoText(t *testing.T) {
 		s.target("orders")
 		s.post(http.StatusOK, "/console/try/event", "type", "order.created", "id", "o-1", "payload", "{}")
 		paths, forms := s.crawl("/console/", "/console/explain?source=&id=o-1")
-		for _, text := range []string{"\xff\xfe", "a\xc0\x80b", "\xed\xa0\x80"} {
+		for _, text := range []string{"a\xff\xc0\x80\xed\xa0\x80b"} {
 			for _, path := range paths {
 				s.sweep(text, path)
 			}
@@ -43,21 +43,19 @@ func TestLargeForms(t *testing.T) {
 		}
 		many.Set("do", "save")
 		s.has(s.want(http.StatusUnprocessableEntity, s.Post(s.t, s.Info.API+"/console/executions/edit?condition=event", many)), "problem")
+		many["target"] = make([]string, 100_000) // more than a form is read of
 		for _, path := range []string{"/console/try/event", "/console/targets/new", "/console/executions/edit?condition=event"} {
-			page := s.Post(s.t, s.Info.API+path, url.Values{"payload": {strings.Repeat("x", 3<<20)}})
-			if page.Status != http.StatusRequestEntityTooLarge || !strings.Contains(page.Body, "Nothing was changed") {
-				t.Errorf("%s with 3 MiB: %d", path, page.Status)
-			}
+			s.has(s.want(http.StatusRequestEntityTooLarge, s.Post(s.t, s.Info.API+path, many)), "Nothing was changed")
 		}
-		long := strings.Repeat("A", 200_000)
+		long := strings.Repeat("A", 30_000)
 		for _, path := range []string{"/console/targets?q=", "/console/executions/new?q=", "/console/deliveries?text=", "/console/explain?id=",
 			"/console/try?type=", "/console/executions/edit?condition=event%2F", "/console/targets/", "/console/deliveries/"} {
 			if page := s.Get(s.t, s.Info.API+path+long); page.Status >= 500 {
-				t.Errorf("%s with 200 kB: %d", path, page.Status)
+				t.Errorf("%s with 30 kB: %d", path, page.Status)
 			}
 		}
 		cookie := s.cookie()
-		for _, n := range []int{4_000, 20_000, 200_000} {
+		for _, n := range []int{4_000, 30_000} {
 			cookie.Value = long[:n]
 			page := s.with(cookie).Get(t, s.Info.API+"/console/targets")
 			if !isOut(page) && page.Status != http.StatusRequestHeaderFieldsTooLarge {

@@ -24,7 +24,7 @@ var Corpus = []string{
 func Foreign(page string) (found []string) {
 	elements := strings.Fields(`html head meta title link script noscript body a header img nav form span button main div p h1 h2 h3 dl dt dd figure
 		figcaption strong svg line rect polyline section ul ol li table thead tbody tr th td label input select option textarea pre code details summary
-		article time br`)
+		article time br mark`)
 	attributes := strings.Fields(`lang charset name content rel href type src defer class id action method title alt width height for value placeholder
 		maxlength autocomplete autocapitalize autofocus required spellcheck inputmode selected checked tabindex scope role datetime rows hidden open
 		viewbox preserveaspectratio x y x1 x2 y1 y2 points`)
@@ -99,18 +99,16 @@ func TestEveryValueIsEscaped(t *testing.T) {
 			t.Errorf("%s: this test does not know what it shows", name)
 			continue
 		}
-		for _, text := range Corpus {
-			for _, present := range []bool{true, false} {
-				value := reflect.New(reflect.TypeOf(empty)).Elem()
-				fill(value, text, present, 0)
-				f := frame{Title: text, User: text, Note: &note{Text: text, Secret: text}, Data: value.Interface()}
-				var body strings.Builder
-				if err := page.ExecuteTemplate(&body, "frame", f); err != nil {
-					t.Fatalf("%s with %q: %v", name, text, err)
-				}
-				for _, found := range Foreign(harmless(body.String())) {
-					t.Errorf("%s with %q: %s", name, text, found)
-				}
+		for i, text := range append(Corpus, Corpus[0]) {
+			value := reflect.New(reflect.TypeOf(empty)).Elem()
+			fill(value, text, i < len(Corpus), 0) // at last, what may be is not
+			f := frame{Title: text, User: text, Note: &note{Text: text, Secret: text}, Data: value.Interface()}
+			var body strings.Builder
+			if err := page.ExecuteTemplate(&body, "frame", f); err != nil {
+				t.Fatalf("%s with %q: %v", name, text, err)
+			}
+			for _, found := range Foreign(harmless(body.String())) {
+				t.Errorf("%s with %q: %s", name, text, found)
 			}
 		}
 	}

@@ -89,7 +89,7 @@ func TestScriptsAreTexts(t *testing.T) {
 			http.Error(w, answer, http.StatusInternalServerError)
 		}))
 		all := strings.Join(console.Corpus, " ") // each of them by itself is the matter of another test
-		for i, text := range []string{all, `javascript:alert(1)`, `//evil.example/`, `{{.Data}}`} {
+		for i, text := range []string{all, `javascript:alert(1)`} {
 			answer = text
 			id := s.target(text, "endpoint", "http://127.0.0.1:9000/"+url.PathEscape(text))
 			s.post(http.StatusOK, "/console/executions/edit?condition=event%2Forder.created", "do", "save", "target", id)

@@ -63,6 +63,7 @@ func (s *shelf) RemoveSession(_ context.Context, _ action.InstanceID, reference 
 type office struct {
 	renew   func(auth.Person) (auth.Person, error)
 	asked   int
+	mu      sync.Mutex
 	revoked []string // access tokens
 }
 
@@ -81,6 +82,8 @@ func (o *office) Renew(_ context.Context, who auth.Person) (auth.Person, error) 
 }
 
 func (o *office) Revoke(_ context.Context, who auth.Person) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.revoked = append(o.revoked, who.Access)
 	return nil
 }

@@ -29,7 +29,7 @@ type hookForm struct {
 
 // hookResult is a message before and after its targets, and what became of each of them.
 type hookResult struct {
-	Before, After string
+	Before, After []compared
 	Changed       bool
 	Execution     string
 	Calls         []hookCall
@@ -105,7 +105,7 @@ func invokeHook(v *visit) error {
 	}
 	answer, err := v.hooks().Invoke(v.ctx(), request)
 	if stopped(err) {
-		p.Result = &hookResult{Before: before, Stopped: textOf(err)}
+		p.Result = &hookResult{Before: unmarked(strings.Split(pretty(before), "\n")), Stopped: textOf(err)}
 		return v.page("try", "Try it", p)
 	}
 	if err != nil {
@@ -118,7 +118,7 @@ func invokeHook(v *visit) error {
 		}
 		return v.again("try", "Try it", p)
 	}
-	p.Result = &hookResult{Before: before, Execution: answer.Execution}
+	p.Result = &hookResult{Execution: answer.Execution}
 	names, err := targetsByID(v)
 	if err != nil {
 		return err
@@ -126,8 +126,9 @@ func invokeHook(v *visit) error {
 	for _, c := range answer.Calls {
 		p.Result.Calls = append(p.Result.Calls, hookCall{c, named(names, []string{c.TargetId})[0].Name})
 	}
-	p.Result.After = after(answer)
-	p.Result.Changed = pretty(p.Result.Before) != pretty(p.Result.After)
+	from, to := pretty(before), pretty(after(answer))
+	p.Result.Before, p.Result.After = compare(from, to)
+	p.Result.Changed = from != to
 	return v.page("try", "Try it", p)
 }
 

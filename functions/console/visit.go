@@ -30,7 +30,7 @@ func (c *Console) signedIn(show func(*visit) error) http.HandlerFunc {
 		if r.Method == http.MethodPost {
 			if err := r.ParseForm(); err != nil {
 				c.show(w, r, http.StatusRequestEntityTooLarge, s.Name, message{Title: "That was too much",
-					Text: "The form could not be read: it is larger than 2 MiB, or broke off. Nothing was changed.", Link: r.URL.Path, Label: "Back"})
+					Text: "The form could not be read: it is too large, or broke off. Nothing was changed.", Link: r.URL.Path, Label: "Back"})
 				return
 			}
 		}
