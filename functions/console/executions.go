@@ -14,19 +14,25 @@ import (
 
 // executionsList is the page of all executions.
 type executionsList struct {
-	Rows  []executionRow
-	Total uint64
+	Rows []executionRow
+	part
 }
 
 type executionRow struct {
 	Condition string
 	Targets   []*actionv2.Target
 	Changed   *timestamppb.Timestamp
+	// Warning is what such an execution does to all calls, where one of its targets interrupts.
+	Warning string
 }
 
+// executionsPage is how many executions a page lists.
+const executionsPage = 50
+
 func listExecutions(v *visit) error {
+	offset := number(v.form("offset"), 0)
 	found, err := v.actions().ListExecutions(v.ctx(), &actionv2.ListExecutionsRequest{
-		Pagination:    &filterv2.PaginationRequest{Limit: 200, Asc: true},
+		Pagination:    &filterv2.PaginationRequest{Offset: uint64(offset), Limit: executionsPage, Asc: true},
 		SortingColumn: actionv2.ExecutionFieldName_EXECUTION_FIELD_NAME_ID.Enum(),
 	})
 	if err != nil {
@@ -36,9 +42,13 @@ func listExecutions(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := executionsList{Total: found.GetPagination().GetTotalResult()}
+	p := executionsList{part: newPart(offset, len(found.Executions), executionsPage, found.GetPagination().GetTotalResult())}
 	for _, e := range found.Executions {
-		p.Rows = append(p.Rows, executionRow{Condition: conditionID(e.Condition), Targets: named(names, e.Targets), Changed: e.ChangeDate})
+		row := executionRow{Condition: conditionID(e.Condition), Targets: named(names, e.Targets), Changed: e.ChangeDate}
+		if c, err := api.Condition(e.Condition); err == nil {
+			row.Warning = warning(c, row.Targets)
+		}
+		p.Rows = append(p.Rows, row)
 	}
 	return v.page("executions", "Executions", p)
 }

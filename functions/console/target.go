@@ -32,8 +32,12 @@ type targetPage struct {
 // grace is for how long a replaced key may go on signing.
 type grace struct{ Value, Label string }
 
-func graces() []grace {
-	return []grace{{"24h", "24 hours"}, {"1h", "1 hour"}, {"168h", "7 days, the longest"}, {"0s", "none: the former key ends at once"}}
+func graces(now time.Time) []grace {
+	until := func(d time.Duration, label string) grace {
+		return grace{d.String(), label + ", until " + now.Add(d).UTC().Format("2 January 15:04") + " UTC"}
+	}
+	return []grace{until(24*time.Hour, "24 hours"), until(time.Hour, "1 hour"), until(7*24*time.Hour, "7 days"),
+		{"0s", "No time: it ends at once"}}
 }
 
 func targetPath(id string) string { return root + "targets/" + url.PathEscape(id) }
@@ -48,7 +52,7 @@ func showTarget(v *visit) error {
 
 // readTarget asks for all that the page shows, at once. What the caller may not know is left out.
 func readTarget(v *visit) (targetPage, error) {
-	p := targetPage{Graces: graces()}
+	p := targetPage{Graces: graces(time.Now())}
 	group, ctx := errgroup.WithContext(v.ctx())
 	group.Go(func() error {
 		found, err := v.actions().GetTarget(ctx, &actionv2.GetTargetRequest{Id: v.id()})

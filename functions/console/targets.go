@@ -21,11 +21,28 @@ const (
 
 // targetsList is the page of all targets.
 type targetsList struct {
-	Search         string
-	Rows           []targetRow
+	Search string
+	Rows   []targetRow
+	part
+}
+
+// part is which part of a list a page shows: the first and the last of all that there are, and where the parts beside it begin, "" where
+// there is none.
+type part struct {
 	First, Last    int
 	Total          uint64
 	Earlier, Later string
+}
+
+func newPart(offset, shown, size int, total uint64) part {
+	s := part{First: offset + 1, Last: offset + shown, Total: total}
+	if offset > 0 {
+		s.Earlier = strconv.Itoa(max(offset-size, 0))
+	}
+	if uint64(s.Last) < total {
+		s.Later = strconv.Itoa(s.Last)
+	}
+	return s
 }
 
 // targetRow is a target, and how its deliveries fare: nil where the caller may not know.
@@ -68,7 +85,7 @@ func listTargets(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p.Total = found.GetPagination().GetTotalResult()
+	p.part = newPart(offset, len(found.Targets), targetsPage, found.GetPagination().GetTotalResult())
 	p.Rows = make([]targetRow, len(found.Targets))
 	group, ctx := errgroup.WithContext(v.ctx())
 	group.SetLimit(together)
@@ -83,13 +100,6 @@ func listTargets(v *visit) error {
 	}
 	if err := group.Wait(); err != nil {
 		return err
-	}
-	p.First, p.Last = offset+1, offset+len(p.Rows)
-	if offset > 0 {
-		p.Earlier = strconv.Itoa(max(offset-targetsPage, 0))
-	}
-	if uint64(p.Last) < p.Total {
-		p.Later = strconv.Itoa(p.Last)
 	}
 	return v.page("targets", "Targets", p)
 }
