@@ -1,15 +1,15 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
-
-	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
 )
 
-// buckets is how many parts of the time a chart shows.
+// buckets is how many parts of the time a chart shows, where all of it is known.
 const buckets = 60
 
 // The size of a chart's drawing; pages stretch it.
@@ -18,66 +18,58 @@ const (
 	chartHeight = 100.0
 )
 
-// series counts what became of deliveries over time, by when they were made.
-type series struct {
-	from   time.Time
-	bucket time.Duration
-	counts [buckets]struct {
-		all, failing     int
-		attempts, failed int
-		took             []float64 // of last attempts, in milliseconds
-	}
-}
-
-func newSeries(from, to time.Time) *series {
-	return &series{from: from, bucket: max(to.Sub(from)/buckets, time.Millisecond)}
-}
-
-// add counts a delivery by when it was made, and its last attempt by how it ended.
-func (s *series) add(d *calloutv1.Delivery) {
-	at := int(d.GetCreated().AsTime().Sub(s.from) / s.bucket)
-	c := &s.counts[min(max(at, 0), buckets-1)]
-	c.all++
-	if len(d.Attempts) == 0 {
-		return
-	}
-	last := d.Attempts[len(d.Attempts)-1]
-	c.attempts += int(d.AttemptCount)
-	if c.failed += int(d.AttemptCount); last.Outcome == "success" {
-		c.failed-- // all before it have failed, or it would not have been tried again; but for those that were put back by hand
-	} else {
-		c.failing++
-	}
-	c.took = append(c.took, last.DurationMs)
-}
-
-// figures are the share of failures in percent, and the median and the 95th percentile of the latency.
-func (s *series) figures() (share, median, slow string) {
-	var failed, attempts int
-	var took []float64
-	for _, c := range s.counts {
-		failed, attempts = failed+c.failed, attempts+c.attempts
-		took = append(took, c.took...)
-	}
-	if len(took) == 0 {
-		return "–", "–", "–"
-	}
-	return fmt.Sprintf("%.1f %%", 100*float64(failed)/float64(max(attempts, 1))), milliseconds(quantile(took, 0.5)),
-		milliseconds(quantile(took, 0.95))
-}
+// weighted is a value that stands for so many.
+type weighted struct{ value, weight float64 }
 
 // quantile is that of values, which it sorts. There must be one.
-func quantile(values []float64, q float64) float64 {
-	slices.Sort(values)
-	return values[min(int(q*float64(len(values))), len(values)-1)]
+func quantile(values []weighted, q float64) float64 {
+	slices.SortFunc(values, func(a, b weighted) int { return cmp.Compare(a.value, b.value) })
+	var all, below float64
+	for _, v := range values {
+		all += v.weight
+	}
+	for _, v := range values {
+		if below += v.weight; below > q*all {
+			return v.value
+		}
+	}
+	return values[len(values)-1].value
+}
+
+// rounded writes a number of which the first two digits are known.
+func rounded(n float64) string {
+	if n < 100 {
+		return fmt.Sprintf("%.0f", n)
+	}
+	unit := math.Pow(10, math.Floor(math.Log10(n))-1)
+	text := fmt.Sprintf("%.0f", math.Round(n/unit)*unit)
+	for at := len(text) - 3; at > 0; at -= 3 {
+		text = text[:at] + "\u202f" + text[at:]
+	}
+	return text
+}
+
+// rate says how many there were a minute; an hour where they were few, and a second where they were many.
+func rate(n float64, in time.Duration) string {
+	switch perMinute := n / in.Minutes(); {
+	case n == 0:
+		return "0 a minute"
+	case perMinute < 1:
+		return fmt.Sprintf("%.0f an hour", n/in.Hours())
+	case perMinute < 600:
+		return rounded(perMinute) + " a minute"
+	}
+	return rounded(n/in.Seconds()) + " a second"
 }
 
 // chart is a drawing of bars or lines. Text says for those who do not see it what it shows.
 type chart struct {
 	Title, Text, Top string
 	From             string
-	Bars             []bar
-	Lines            []line
+	// Legend names the lines, the first one drawn through.
+	Legend []string
+	Bars   []bar
+	Lines  []line
 }
 
 // bar is one part of the time: its height, and how much of that is failures.
@@ -90,16 +82,15 @@ func (s *series) charts() []chart {
 }
 
 func (s *series) rate() chart {
-	most := 1
-	var all int
+	var most float64
 	for _, c := range s.counts {
-		most, all = max(most, c.all), all+c.all
+		most = max(most, c.weight*float64(c.all))
 	}
-	ch := chart{Title: "Deliveries", Top: fmt.Sprintf("%d in %s", most, width(s.bucket)), From: s.label()}
-	ch.Text = fmt.Sprintf("%d deliveries since %s, %d in the busiest %s", all, s.label(), most, width(s.bucket))
+	ch := chart{Title: "Deliveries", Top: rate(most, s.bucket), From: s.label()}
+	ch.Text = fmt.Sprintf("Deliveries since %s: %s at the most", s.label(), ch.Top)
 	for i, c := range s.counts {
 		if c.all > 0 {
-			ch.Bars = append(ch.Bars, newBar(i, float64(c.all)/float64(most), float64(c.failing)/float64(most)))
+			ch.Bars = append(ch.Bars, s.bar(i, c.weight*float64(c.all)/most, c.weight*float64(c.failing)/most))
 		}
 	}
 	return ch
@@ -108,25 +99,33 @@ func (s *series) rate() chart {
 func (s *series) share() chart {
 	ch := chart{Title: "Failed attempts", Top: "100 %", From: s.label()}
 	share, _, _ := s.figures()
-	ch.Text = "Share of attempts that failed: " + share
+	ch.Text = "Share of attempts that failed since " + s.label() + ": " + share
 	for i, c := range s.counts {
 		if c.failed > 0 {
 			part := float64(c.failed) / float64(c.attempts)
-			ch.Bars = append(ch.Bars, newBar(i, part, part))
+			ch.Bars = append(ch.Bars, s.bar(i, part, part))
 		}
 	}
 	return ch
 }
 
 func (s *series) latency() chart {
+	of := func(c counts, q float64) float64 {
+		values := make([]weighted, len(c.took))
+		for i, ms := range c.took {
+			values[i] = weighted{ms, 1}
+		}
+		return quantile(values, q)
+	}
 	var most float64
 	for _, c := range s.counts {
 		if len(c.took) > 0 {
-			most = max(most, quantile(c.took, 0.95))
+			most = max(most, of(c, 0.95))
 		}
 	}
 	_, median, slow := s.figures()
-	ch := chart{Title: "Latency", Top: "–", From: s.label(), Text: "Median " + median + ", 95th percentile " + slow}
+	ch := chart{Title: "Latency", Top: "–", From: s.label(), Text: "Latency since " + s.label() + ": median " + median +
+		", 95th percentile " + slow, Legend: []string{"median", "95 %"}}
 	if most == 0 {
 		return ch
 	}
@@ -134,34 +133,27 @@ func (s *series) latency() chart {
 	for _, l := range []struct {
 		name string
 		q    float64
-	}{{"median", 0.5}, {"slow", 0.95}} {
-		var points strings.Builder
+	}{{"slow", 0.95}, {"median", 0.5}} {
+		var points []string
 		for i, c := range s.counts {
 			if len(c.took) > 0 {
-				fmt.Fprintf(&points, "%.1f,%.1f ", (float64(i)+0.5)*chartWidth/buckets, chartHeight*(1-0.96*quantile(c.took, l.q)/most))
+				x := (float64(i) + 0.5) * chartWidth / float64(len(s.counts))
+				points = append(points, fmt.Sprintf("%.1f,%.1f", x, chartHeight*(1-0.96*of(c, l.q)/most)))
 			}
 		}
-		ch.Lines = append(ch.Lines, line{l.name, dotted(strings.TrimSpace(points.String()))})
+		if len(points) == 1 { // a line without length is a dot, if it is round at its ends
+			l.name, points = l.name+" dot", append(points, points...)
+		}
+		ch.Lines = append(ch.Lines, line{l.name, strings.Join(points, " ")})
 	}
 	return ch
 }
 
-// dotted makes a line of one point long enough to be seen.
-func dotted(points string) string {
-	x, y, ok := strings.Cut(points, ",")
-	if !ok || strings.Contains(points, " ") {
-		return points
-	}
-	var at float64
-	_, _ = fmt.Sscanf(x, "%f", &at) // it was written above
-	return fmt.Sprintf("%.1f,%s %.1f,%s", at-4, y, at+4, y)
-}
-
-// newBar draws a part and how much of it failed, both of the chart's whole height.
-func newBar(i int, part, failed float64) bar {
+// bar draws a part and how much of it failed, both of the chart's whole height.
+func (s *series) bar(i int, part, failed float64) bar {
 	number := func(f float64) string { return fmt.Sprintf("%.1f", f) }
 	const gap = 2
-	step := chartWidth / buckets
+	step := chartWidth / float64(len(s.counts))
 	height, failedHeight := max(part*chartHeight, 1.5), failed*chartHeight
 	return bar{
 		X: number(float64(i)*step + gap/2), Width: number(step - gap), Y: number(chartHeight - height), Height: number(height),
@@ -170,15 +162,4 @@ func newBar(i int, part, failed float64) bar {
 }
 
 // label says when the chart begins, as a clock does.
-func (s *series) label() string { return s.from.UTC().Format("15:04:05") + " UTC" }
-
-// width is that of a bucket.
-func width(d time.Duration) string {
-	if d >= time.Minute {
-		return fmt.Sprintf("%.0f min", d.Minutes())
-	}
-	if d >= time.Second {
-		return fmt.Sprintf("%.0f s", d.Seconds())
-	}
-	return fmt.Sprintf("%.0f ms", float64(d)/float64(time.Millisecond))
-}
+func (s *series) label() string { return s.from.UTC().Format("15:04") + " UTC" }

@@ -3,8 +3,10 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	calloutv1 "github.com/callout-dev/callout/shared/gen/callout/v1"
@@ -13,7 +15,10 @@ import (
 const (
 	// hour is what the overview looks back at, and sample how many deliveries of it it reads at the most: the newest.
 	hour   = time.Hour
-	sample = 250
+	sample = 120
+	// Where an hour has more, it is cut into windows, and of each the newest few are read.
+	windows   = 12
+	perWindow = 10
 	// recent is how many deliveries in trouble it shows.
 	recent = 6
 )
@@ -48,18 +53,20 @@ type door struct {
 
 // overviewPage is the last hour at a glance.
 type overviewPage struct {
-	// Size is how many deliveries it was made from; More says that there were more, of which these are the newest.
-	Size      int
-	More      bool
-	Since     *timestamppb.Timestamp
-	Delivered int
-	Waiting   int
-	Dead      int
-	// Share is the failed part of all attempts seen, in percent; it and the latencies are "–" without attempts.
-	Share, Median, Slow string
-	Charts              []chart
-	Trouble             []*calloutv1.Delivery
-	Held                []heldTarget
+	// Estimated says that there were more deliveries than are read: then numbers are estimates, made from Read of them.
+	Estimated bool
+	Read      int
+	Any       bool
+	Tiles     []tile
+	Charts    []chart
+	Trouble   []*calloutv1.Delivery
+	Held      []heldTarget
+}
+
+// tile is a number, what it is of, and what there is to say beside it. Link leads to what was counted.
+type tile struct {
+	Title, Value, Beside, Link string
+	Alarm                      bool
 }
 
 // heldTarget is a target that holds deliveries back.
@@ -70,48 +77,80 @@ type heldTarget struct {
 
 func overview(v *visit) error {
 	now := time.Now()
-	found, err := v.deliveries().SearchDeliveries(v.ctx(), &calloutv1.SearchDeliveriesRequest{
-		Filter: &calloutv1.DeliveryFilter{CreatedFrom: timestamppb.New(now.Add(-hour))}, PageSize: sample,
-	})
-	if err != nil {
+	var newest, dead, retrying *calloutv1.SearchDeliveriesResponse
+	group, ctx := errgroup.WithContext(v.ctx())
+	find := func(into **calloutv1.SearchDeliveriesResponse, size int32, states ...string) {
+		group.Go(func() (err error) {
+			*into, err = v.deliveries().SearchDeliveries(ctx, &calloutv1.SearchDeliveriesRequest{
+				Filter: &calloutv1.DeliveryFilter{CreatedFrom: timestamppb.New(now.Add(-hour)), States: states}, PageSize: size,
+			})
+			return err
+		})
+	}
+	find(&newest, sample)
+	find(&dead, recent, "dead")
+	find(&retrying, recent, "retrying")
+	if err := group.Wait(); err != nil {
 		return err
 	}
-	return v.page("overview", "Overview", summarize(found, now))
+	s := newSeries(now.Add(-hour), now, buckets)
+	p := overviewPage{Read: len(newest.Deliveries), Any: len(newest.Deliveries) > 0, Held: holding(newest.Deliveries)}
+	if p.Estimated = newest.NextPageToken != ""; p.Estimated {
+		var err error
+		if s, err = sampleWindows(v, now); err != nil {
+			return err
+		}
+		p.Read = s.read()
+	} else {
+		for _, d := range newest.Deliveries {
+			s.add(d)
+		}
+	}
+	p.Trouble = append(dead.Deliveries, retrying.Deliveries...)
+	slices.SortStableFunc(p.Trouble, func(a, b *calloutv1.Delivery) int { return b.Created.AsTime().Compare(a.Created.AsTime()) })
+	p.Trouble = p.Trouble[:min(len(p.Trouble), recent)]
+	p.Tiles, p.Charts = s.tiles(p.Estimated), s.charts()
+	return v.page("overview", "Overview", p)
 }
 
-// summarize makes the page of what was found.
-func summarize(found *calloutv1.SearchDeliveriesResponse, now time.Time) overviewPage {
-	p := overviewPage{Size: len(found.Deliveries), More: found.NextPageToken != ""}
-	since := now.Add(-hour)
-	if p.More && p.Size > 0 { // what is older is not known
-		since = found.Deliveries[p.Size-1].Created.AsTime()
-	}
-	p.Since = timestamppb.New(since)
-	held := map[string]int{}
-	s := newSeries(since, now)
-	for _, d := range found.Deliveries {
-		switch d.State {
-		case "delivered":
-			p.Delivered++
-		case "dead":
-			p.Dead++
-		case "pending", "retrying":
-			p.Waiting++
-		}
-		if (d.State == "dead" || d.State == "retrying") && len(p.Trouble) < recent {
-			p.Trouble = append(p.Trouble, d)
-		}
-		if d.Held != "" {
-			if i, ok := held[d.TargetId]; ok {
-				p.Held[i].Count++
-			} else {
-				held[d.TargetId] = len(p.Held)
-				p.Held = append(p.Held, heldTarget{ID: d.TargetId, Name: d.TargetName, Why: d.Held, Count: 1})
+// sampleWindows reads the newest few of each part of the hour.
+func sampleWindows(v *visit, now time.Time) (*series, error) {
+	s := newSeries(now.Add(-hour), now, windows)
+	group, ctx := errgroup.WithContext(v.ctx())
+	group.SetLimit(together)
+	for i := range s.counts {
+		group.Go(func() error {
+			from := s.from.Add(time.Duration(i) * s.bucket)
+			to := from.Add(s.bucket)
+			found, err := v.deliveries().SearchDeliveries(ctx, &calloutv1.SearchDeliveriesRequest{
+				Filter: &calloutv1.DeliveryFilter{CreatedFrom: timestamppb.New(from), CreatedTo: timestamppb.New(to)}, PageSize: perWindow,
+			})
+			if err != nil {
+				return err
 			}
-		}
-		s.add(d)
+			for _, d := range found.Deliveries {
+				s.counts[i].add(d)
+			}
+			if last := len(found.Deliveries) - 1; found.NextPageToken != "" {
+				s.counts[i].standFor(s.bucket, to.Sub(found.Deliveries[last].Created.AsTime()))
+			}
+			return nil
+		})
 	}
-	p.Share, p.Median, p.Slow = s.figures()
-	p.Charts = s.charts()
-	return p
+	return s, group.Wait()
+}
+
+// holding are the targets that hold deliveries back.
+func holding(all []*calloutv1.Delivery) (targets []heldTarget) {
+	for _, d := range all {
+		if d.Held == "" {
+			continue
+		}
+		at := slices.IndexFunc(targets, func(t heldTarget) bool { return t.ID == d.TargetId })
+		if at < 0 {
+			at, targets = len(targets), append(targets, heldTarget{ID: d.TargetId, Name: d.TargetName, Why: d.Held})
+		}
+		targets[at].Count++
+	}
+	return targets
 }
