@@ -14,6 +14,9 @@ type deliveryPage struct {
 	Explain    string
 }
 
+// Last says whether an attempt is the newest one, whose answer is shown at once.
+func (p deliveryPage) Last(i int) bool { return i == len(p.Attempts)-1 }
+
 func deliveryPath(id string) string { return root + "deliveries/" + url.PathEscape(id) }
 
 func showDelivery(v *visit) error {
