@@ -6,9 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,9 +14,9 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -45,16 +43,16 @@ func chromium(t *testing.T) string {
 type target struct {
 	*httptest.Server
 	broken atomic.Bool
-	calls  atomic.Int32
+	says   atomic.Pointer[string] // what it answers while it is broken
 }
 
 func newTarget(t *testing.T) *target {
 	t.Helper()
 	s := &target{}
+	s.says.Store(new("out of <order>"))
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s.calls.Add(1)
 		if s.broken.Load() {
-			http.Error(w, "out of <order>", http.StatusInternalServerError)
+			http.Error(w, *s.says.Load(), http.StatusInternalServerError)
 			return
 		}
 		_, _ = w.Write([]byte(`{"item":"seen"}`))
@@ -71,6 +69,7 @@ type browser struct {
 
 	mu       sync.Mutex
 	problems []string
+	question string // that a page may ask, and which is answered with yes
 }
 
 // open starts an installation and a browser.
@@ -101,7 +100,7 @@ func open(t *testing.T) *browser {
 	return b
 }
 
-// watch notes requests to other origins, scripts that fail, and what the policy has stopped.
+// watch notes requests to other origins, scripts that fail, dialogs that nobody expects, and what the policy has stopped.
 func (b *browser) watch(_ context.Context, tab *chromedp.Target) error {
 	follow(b, tab, network.RequestWillBeSent, func(e network.EventRequestWillBeSent) string {
 		u, err := url.Parse(e.Request.URL)
@@ -114,13 +113,23 @@ func (b *browser) watch(_ context.Context, tab *chromedp.Target) error {
 	follow(b, tab, runtime.ExceptionThrown, func(e runtime.EventExceptionThrown) string {
 		return fmt.Sprintf("a script failed: %+v", e.ExceptionDetails)
 	})
+	follow(b, tab, page.JavascriptDialogOpening, func(e page.EventJavascriptDialogOpening) string {
+		_, err := cdp.Call(b.ctx, tab, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: true})
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if err != nil || e.Type != page.DialogTypeConfirm || e.Message != b.question {
+			return fmt.Sprintf("a dialog: %s %q %v", e.Type, e.Message, err)
+		}
+		b.question = ""
+		return ""
+	})
 	follow(b, tab, log.EntryAdded, func(e log.EventEntryAdded) string {
 		if strings.Contains(e.Entry.Text, "Content Security Policy") {
 			return e.Entry.Text
 		}
 		return ""
 	})
-	for _, method := range []string{"Network.enable", "Runtime.enable", "Log.enable"} {
+	for _, method := range []string{"Network.enable", "Runtime.enable", "Log.enable", "Page.enable"} {
 		if _, err := cdp.Call(b.ctx, tab, cdp.Command[cdp.Empty, cdp.Empty]{Method: method}, cdp.Empty{}); err != nil {
 			return err
 		}
@@ -146,11 +155,23 @@ func follow[E any](b *browser, tab *chromedp.Target, event cdp.Event[E], wrong f
 }
 
 func (b *browser) checkProblems() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, p := range b.problems {
+	for _, p := range b.takeProblems() {
 		b.t.Error(p)
 	}
+}
+
+func (b *browser) takeProblems() (all []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all, b.problems = b.problems, nil
+	return all
+}
+
+// agree answers the next question with yes, if it is this one.
+func (b *browser) agree(question string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.question = question
 }
 
 // do takes steps, which must succeed. Where one does not, the page is kept.
@@ -209,12 +230,18 @@ func (b *browser) choose(selector string, n int) {
 // see waits until the page has a text. It asks again and again by itself: a promise that waits in the page may be lost with what it waits for.
 func (b *browser) see(text string) {
 	b.t.Helper()
+	b.until(fmt.Sprintf("document.body.innerText.includes(%q)", text))
+}
+
+// until waits until something holds of the page.
+func (b *browser) until(condition string) {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
 	for {
-		has, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.body.innerText.includes(%q)", text)))
+		has, err := chromedp.Run(ctx, chromedp.Evaluate[bool](condition))
 		if has {
 			return
 		}
@@ -222,7 +249,7 @@ func (b *browser) see(text string) {
 		case <-again.C:
 		case <-ctx.Done():
 			b.keep("failure")
-			b.t.Fatalf("%q is not to be seen: %v", text, err)
+			b.t.Fatalf("this does not hold: %s: %v", condition, err)
 		}
 	}
 }
@@ -231,55 +258,9 @@ func (b *browser) see(text string) {
 func (b *browser) signIn(user string) {
 	b.t.Helper()
 	b.visit("/console/")
-	b.look("door")
 	b.press("a.primary")
-	b.look("signin")
 	b.fill("#user", user)
 	b.fill("#password", b.info.Clients[user].Secret)
 	b.press("main button")
 	b.see("Sign out")
-}
-
-// look keeps pictures of the page, in light, in dark and on a phone, and checks what must hold of each.
-func (b *browser) look(name string) {
-	b.t.Helper()
-	for _, m := range []struct {
-		name, scheme string
-		width        int64
-	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"phone", "light", 390}, {"phone-dark", "dark", 390}} {
-		b.screen(m.width, m.scheme)
-		if wide := ask(b, chromedp.Evaluate[int64]("document.documentElement.scrollWidth")); wide > m.width {
-			b.t.Errorf("%s is %d wide on a screen of %d", name, wide, m.width)
-		}
-		b.keep(name + "-" + m.name)
-	}
-	b.screen(1280, "")
-	unnamed := ask(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll('input:not([type=hidden]), select, textarea, button, a')]
-		.filter(e => !(e.labels && e.labels.length) && !e.getAttribute('aria-label') && !e.textContent.trim()).map(e => e.outerHTML)`))
-	for _, element := range unnamed {
-		b.t.Errorf("%s: this has no name: %s", name, element)
-	}
-}
-
-// screen sets how wide it is, and whether somebody likes it light or dark.
-func (b *browser) screen(width int64, scheme string) {
-	b.t.Helper()
-	b.do(chromedp.EmulateViewport(width, 900), chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-		})
-		return err
-	}))
-}
-
-// keep writes a picture of the page.
-func (b *browser) keep(name string) {
-	b.t.Helper()
-	picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(b.t.ArtifactDir(), name+".png"), picture, 0o644)
-	}
-	if err != nil {
-		b.t.Logf("no picture %s: %v", name, err)
-	}
 }
