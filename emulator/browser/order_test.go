@@ -62,6 +62,21 @@ func TestOrder(t *testing.T) {
 	b.ordered("saved", "three,two,one")
 }
 
+// TestLive stops a page that looks again by itself, and has it say that it is not the newest any more.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	b.signIn("admin")
+	b.visit("/console/deliveries")
+	b.see("Live")
+	b.do(chromedp.Click(chromedp.CSS("[data-live-toggle]")))
+	b.see("Paused")
+	b.do(chromedp.Click(chromedp.CSS("[data-live-toggle]")))
+	b.see("Live")
+	ask(b, chromedp.Evaluate[int]("fetch('/console/signout', {method: 'POST'}).then(r => r.status)", chromedp.EvalAwaitPromise))
+	b.see("Signed out: load the page again")
+}
+
 func (b *browser) ordered(how, want string) {
 	b.t.Helper()
 	got := ask(b, chromedp.Evaluate[string]("[...document.querySelectorAll('.sort .name')].map(n => n.textContent).join()"))
