@@ -78,9 +78,9 @@ func programs(t *testing.T) string {
 
 // built makes them once for all tests, and without the race detector, in the folder of TestMain.
 var built = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", os.Getenv(binariesVariable), "./emulator", "./functions", "./scripts/callout",
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", os.Getenv(binariesVariable), "./emulator", "./functions", "./scripts/callout",
 		"./scripts/bench", "./scripts/capacity", "./scripts/image", "./scripts/examples/...")
-	cmd.Dir = root
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0") // as the image is built, so that they share what was compiled
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}

@@ -93,7 +93,9 @@ func program(t *testing.T, name string) string {
 		if built.into, built.err = os.MkdirTemp("", "callout-faults-"); built.err != nil {
 			return
 		}
-		if out, err := exec.Command("go", "build", "-o", built.into, "../../emulator", "../../functions").CombinedOutput(); err != nil {
+		build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", built.into, "../../emulator", "../../functions")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the image is built, so that they share what was compiled
+		if out, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build: %w\n%s", err, out)
 		}
 	})
