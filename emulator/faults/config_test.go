@@ -148,6 +148,7 @@ func TestConfiguration(t *testing.T) {
 						rpc.before(c)
 					}
 					c.send("order.created", "before", scale()/2)
+					time.Sleep(time.Second) // the events of what was made are matched before anybody watches
 					c.ask(http.MethodPut, "/v2/actions/executions", map[string]any{
 						"condition": map[string]any{"event": map[string]any{"group": "target"}}, "targets": []string{c.sites["watcher"].target},
 					})
