@@ -58,7 +58,7 @@ func TestKilledReplicas(t *testing.T) {
 	}
 	info := readInfo(t, data)
 	info.API = r.url
-	a := newAPI(info, &http.Client{Timeout: time.Minute}) // what is slow has not failed
+	a := newAPI(info, &http.Client{Timeout: 10 * time.Second})
 	good, hooked := realSite(t, well), realSite(t, takes(hookTakes, well))
 	route(t, a, good)
 	routeHook(t, a, hooked)
@@ -93,7 +93,7 @@ func TestKilledReplicas(t *testing.T) {
 func routeHook(t *testing.T, a *api, s *site) {
 	t.Helper()
 	answer := a.must(t, http.MethodPost, "/v2/actions/targets", map[string]any{
-		"name": "hooked", "restWebhook": map[string]any{"interruptOnError": true}, "timeout": "60s", "endpoint": s.endpoint,
+		"name": "hooked", "restWebhook": map[string]any{"interruptOnError": true}, "timeout": "5s", "endpoint": s.endpoint,
 	})
 	a.must(t, http.MethodPut, "/v2/actions/executions", map[string]any{
 		"condition": map[string]any{"request": map[string]any{"method": hookedMethod}}, "targets": []any{answer["id"]},
@@ -193,7 +193,7 @@ func newHookLoad(t *testing.T, a *api, options ...hook.Option) *hookLoad {
 		t.Fatal("the API is called without tokens")
 	}
 	return &hookLoad{
-		engine: hook.Remote(a.base, tokens.Source, &http.Client{Transport: transport, Timeout: time.Minute}, options...),
+		engine: hook.Remote(a.base, tokens.Source, &http.Client{Transport: transport, Timeout: 10 * time.Second}, options...),
 		done:   make(chan struct{}),
 	}
 }

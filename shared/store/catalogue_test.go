@@ -129,7 +129,7 @@ func TestReadersSeeWholeParts(t *testing.T) {
 	}
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		for i := range 10 {
+		for i := range 20 {
 			if _, err := s.SetHost(t.Context(), here, "h", versions[(i+1)%2]); err != nil {
 				t.Error(err)
 			}
